@@ -1,0 +1,41 @@
+"""Canvases side by side for one forward pass."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from runtime.diffusion.canvas import Canvas
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded rows; what stands behind `lengths` is never attended to.
+
+    token_ids, image_cells: (batch, length) int64; positions: (batch, length) float32; lengths: (batch,).
+    speech: (batch index, first canvas position, (rows, hidden) embeddings) of each stretch of speech.
+    """
+
+    token_ids: Tensor
+    positions: Tensor
+    image_cells: Tensor
+    lengths: Tensor
+    speech: tuple[tuple[int, int, Tensor], ...]
+
+    @classmethod
+    def of(cls, canvases: Sequence[Canvas]) -> "Batch":
+        return cls(
+            token_ids=pad_sequence([c.token_ids for c in canvases], batch_first=True),
+            positions=pad_sequence([c.positions for c in canvases], batch_first=True),
+            image_cells=pad_sequence([c.image_cells for c in canvases], batch_first=True, padding_value=-1),
+            lengths=torch.tensor([len(c) for c in canvases]),
+            speech=tuple((i, rows.start, rows.embeddings) for i, c in enumerate(canvases) for rows in c.speech),
+        )
+
+    def put_speech(self, embedded: Tensor) -> Tensor:
+        """Embeddings (batch, length, hidden) with the speech rows in their places."""
+        for index, start, rows in self.speech:
+            embedded[index, start : start + len(rows)] = rows.to(embedded.dtype)
+        return embedded

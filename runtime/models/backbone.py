@@ -1,0 +1,217 @@
+"""The backbone: a Qwen2-shaped transformer without a causal mask (published twin: Dream 7B).
+
+Every position sees every other one of the same canvas. Scores follow the published shift: what belongs at position p
+is read at position p - 1 (`Backbone.scores` does that, callers speak of the positions they want to fill).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from runtime.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig, SpeechProjector
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """Field names of the published `config.json`; the last one is ours.
+
+    image_grid: rows and columns of the learned picture-position embeddings; 0 (the published model) has none.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 1e6
+    tie_word_embeddings: bool = False
+    initializer_range: float = 0.02
+    image_grid: int = 0
+
+    @property
+    def head_dim(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        return self.weight * wide.to(x.dtype)
+
+
+Rotation = tuple[Tensor, Tensor]  # cos, sin, each (batch, 1, length, head_dim)
+
+
+def rotary(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype) -> Rotation:
+    """Angles of half-rotation RoPE. positions: (batch, length), whole or fractional."""
+    frequencies = 1.0 / theta ** (torch.arange(0, head_dim, 2, device=positions.device).float() / head_dim)
+    angles = positions.float()[:, None, :, None] * frequencies
+    angles = torch.cat([angles, angles], -1)
+    return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+def rotate(x: Tensor, rotation: Rotation) -> Tensor:
+    cos, sin = rotation
+    first, second = x.chunk(2, -1)
+    return x * cos + torch.cat([-second, first], -1) * sin
+
+
+class Attention(nn.Module):
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        self.num_groups = config.num_attention_heads // config.num_key_value_heads
+        kv_dim = config.num_key_value_heads * self.head_dim
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, kv_dim)
+        self.v_proj = nn.Linear(config.hidden_size, kv_dim)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor, rotation: Rotation, bias: Tensor | None) -> Tensor:
+        batch, length, dim = x.shape
+
+        def heads(projected: Tensor) -> Tensor:  # (batch, heads, length, head_dim)
+            return projected.view(batch, length, -1, self.head_dim).transpose(1, 2)
+
+        q = rotate(heads(self.q_proj(x)), rotation)
+        k = rotate(heads(self.k_proj(x)), rotation)
+        v = heads(self.v_proj(x))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, enable_gqa=self.num_groups > 1)
+        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, dim))
+
+
+class GatedMLP(nn.Module):
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Layer(nn.Module):
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.self_attn = Attention(config)
+        self.mlp = GatedMLP(config)
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(self, x: Tensor, rotation: Rotation, bias: Tensor | None) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), rotation, bias)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class AudioModel(nn.Module):
+    """The published nesting of the speech encoder inside the backbone: `model.audio_model.model.*`."""
+
+    def __init__(self, config: SpeechEncoderConfig) -> None:
+        super().__init__()
+        self.model = SpeechEncoder(config)
+
+
+class Decoder(nn.Module):
+    """Embeddings, layers and final norm; the published prefix is `model.`."""
+
+    def __init__(self, config: BackboneConfig, speech: SpeechEncoderConfig | None) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        if config.image_grid:
+            self.image_row_embeddings = nn.Embedding(config.image_grid, config.hidden_size)
+            self.image_column_embeddings = nn.Embedding(config.image_grid, config.hidden_size)
+        if speech is not None:
+            self.audio_model = AudioModel(speech)
+            self.audio_projection = SpeechProjector(speech.output_size, config.hidden_size)
+
+
+class Backbone(nn.Module):
+    """Token rows in, scores out.
+
+    speech: sizes of the speech encoder that lives inside the checkpoint, or None for a backbone without ears.
+    """
+
+    def __init__(self, config: BackboneConfig, speech: SpeechEncoderConfig | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Decoder(config, speech)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        if config.tie_word_embeddings:
+            self.lm_head.weight = self.model.embed_tokens.weight
+
+    def embed(self, token_ids: Tensor, image_cells: Tensor | None = None) -> Tensor:
+        """(batch, length) ids -> (batch, length, hidden).
+
+        image_cells: (batch, length), row * image_grid + column of a picture position, -1 elsewhere.
+        """
+        embedded: Tensor = self.model.embed_tokens(token_ids)
+        grid = self.config.image_grid
+        if grid and image_cells is not None:
+            cells = image_cells.clamp(min=0)
+            place = self.model.image_row_embeddings(cells // grid) + self.model.image_column_embeddings(cells % grid)
+            embedded = embedded + place * (image_cells >= 0).unsqueeze(-1)
+        return embedded
+
+    def encode_speech(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, frames, 560) front-end features -> (batch, frames + 4, hidden) rows for the prompt and their number."""
+        encoded, encoded_lengths = self.model.audio_model.model(features, lengths)
+        return self.model.audio_projection(encoded), encoded_lengths
+
+    def hidden(self, embedded: Tensor, positions: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """(batch, length, hidden) embeddings -> the same shape after the final norm.
+
+        positions: (batch, length) rotary positions, fractional ones allowed; default 0, 1, 2 …
+        bias: what attention adds to its scores, broadcast to (batch, heads, length, length); None: all see all.
+        """
+        if positions is None:
+            positions = torch.arange(embedded.shape[1], device=embedded.device).expand(embedded.shape[:2])
+        rotation = rotary(positions, self.config.head_dim, self.config.rope_theta, embedded.dtype)
+        x = embedded
+        for layer in self.model.layers:
+            x = layer(x, rotation, bias)
+        normed: Tensor = self.model.norm(x)
+        return normed
+
+    def scores(self, hidden: Tensor, rows: Tensor, vocabulary: slice = slice(None)) -> Tensor:
+        """Scores of the tokens in `vocabulary` at canvas positions `rows` of one canvas.
+
+        hidden: (length, hidden); rows: (num_rows,), each >= 1 -> (num_rows, len(vocabulary)). Reads row p at p - 1.
+        """
+        return F.linear(hidden[rows - 1], self.lm_head.weight[vocabulary])
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        """(batch, length) ids -> (batch, length, vocab) scores, not shifted: the published forward pass."""
+        scores: Tensor = self.lm_head(self.hidden(self.embed(token_ids)))
+        return scores
+
+
+def padding_bias(lengths: Tensor, length: int, dtype: torch.dtype) -> Tensor | None:
+    """Attention bias that hides each canvas's padding: (batch, 1, 1, length), or None when nothing is padded."""
+    if bool((lengths == length).all()):
+        return None
+    real = torch.arange(length, device=lengths.device)[None] < lengths[:, None]
+    bias = torch.zeros(real.shape, dtype=dtype, device=lengths.device).masked_fill(~real, torch.finfo(dtype).min)
+    return bias[:, None, None, :]
+
+
+def segment_bias(position_ids: Tensor, dtype: torch.dtype) -> Tensor:
+    """Attention bias of a packed row: a segment starts where position_ids is 0 and sees itself alone.
+
+    position_ids: (batch, length) -> (batch, 1, length, length).
+    """
+    segment = (position_ids == 0).cumsum(-1)
+    same = segment[:, :, None] == segment[:, None, :]
+    return torch.zeros(same.shape, dtype=dtype).masked_fill(~same, torch.finfo(dtype).min)[:, None]
