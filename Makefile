@@ -1,0 +1,54 @@
+# Needs Python 3.11 or newer, make and a package index; everything else goes into .venv.
+# Another Python: make setup PYTHON=/path/to/python
+PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
+	$(name) -c 'import sys; sys.version_info >= (3, 11) and print(sys.executable)' 2>/dev/null)))
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+READY := .venv/.ready
+
+.PHONY: help setup demo test test-slow check lint bench eval train
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+setup: $(READY) ## make .venv with the pinned dependencies
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found;" \
+		"install one, or name yours: make setup PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("%s is Python %d.%d; 3.11 or newer is needed" \
+		% (sys.executable, *sys.version_info[:2]))'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments;" \
+		"on Debian and Ubuntu install the package python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "making .venv, once (some minutes)"; $(PYTHON) -m venv .venv; }
+	$(PIP_INSTALL) -e '.[runtime,clients,dev]'
+	@touch $@
+
+demo: setup ## speak to the model and watch the picture form
+	@$(BIN)/omni demo
+
+test: setup ## run the quick tests, warnings as errors
+	$(BIN)/python -m pytest -q
+
+test-slow: setup ## run the tests that take long: quality, load, clients we did not write
+	$(BIN)/python -m pytest -q -m 'slow or wild or eval'
+
+lint: setup ## format, style, types and rules of import
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test ## all checks
+
+bench: setup ## measure speed; the figures also go to bench.json
+	$(BIN)/omni bench all --json bench.json
+
+eval: setup ## measure quality; the figures also go to eval.json
+	$(PIP_INSTALL) -e '.[runtime,clients,dev,train]'
+	$(BIN)/omni eval all --json eval.json
+
+train: setup ## make the embedded model again from nothing (hours; stop and start at will)
+	$(PIP_INSTALL) -e '.[runtime,clients,dev,train]'
+	$(BIN)/omni train all
