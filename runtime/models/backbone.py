@@ -87,7 +87,8 @@ class Attention(nn.Module):
         k = rotate(heads(self.k_proj(x)), rotation)
         v = heads(self.v_proj(x))
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, enable_gqa=self.num_groups > 1)
-        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, dim))
+        out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, dim))
+        return out
 
 
 class GatedMLP(nn.Module):
@@ -98,7 +99,8 @@ class GatedMLP(nn.Module):
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return out
 
 
 class Layer(nn.Module):
@@ -111,7 +113,8 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, rotation: Rotation, bias: Tensor | None) -> Tensor:
         x = x + self.self_attn(self.input_layernorm(x), rotation, bias)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        fed: Tensor = self.mlp(self.post_attention_layernorm(x))
+        return x + fed
 
 
 class AudioModel(nn.Module):
@@ -166,7 +169,7 @@ class Backbone(nn.Module):
         return embedded
 
     def encode_speech(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, frames, 560) front-end features -> (batch, frames + 4, hidden) rows for the prompt and their number."""
+        """(batch, frames, 560) front-end features -> (batch, frames + 4, hidden) prompt rows and their number."""
         encoded, encoded_lengths = self.model.audio_model.model(features, lengths)
         return self.model.audio_projection(encoded), encoded_lengths
 

@@ -59,7 +59,7 @@ class ResBlock(nn.Module):
             self.nin_shortcut = nn.Conv2d(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
+        h: Tensor = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
         if hasattr(self, "nin_shortcut"):
             x = self.nin_shortcut(x)
@@ -151,7 +151,7 @@ class ImageEncoder(nn.Module):
         for level in self.down:
             x = level(x)
             if hasattr(level, "downsample"):
-                x = level.downsample(x)
+                x = level.get_submodule("downsample")(x)
         x = self.conv_out(F.silu(self.norm_out(self.mid(x))))
         out: Tensor = self.quant_conv(x)
         return out
@@ -182,7 +182,7 @@ class ImageDecoder(nn.Module):
         for level in reversed(self.up):
             x = level(x)
             if hasattr(level, "upsample"):
-                x = level.upsample(x)
+                x = level.get_submodule("upsample")(x)
         x = self.conv_out(F.silu(self.norm_out(x)))
         return F.pixel_shuffle(x, self.patch_size)
 
@@ -211,7 +211,8 @@ class ImageTokenizer(nn.Module):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """(batch, 3, height, width) in [-1, 1] -> codes (batch, rows, columns), int64."""
-        bits = (self.encoder(pixels) > 0).long()
+        latent: Tensor = self.encoder(pixels)
+        bits = (latent > 0).long()
         return (bits * self.quantize.power_vals[:, None, None]).sum(1)
 
     def decode(self, codes: Tensor) -> Tensor:

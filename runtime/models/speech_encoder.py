@@ -1,4 +1,4 @@
-"""The speech encoder: SANM blocks over stacked filterbank frames (published twin: SenseVoice small) and its projector."""
+"""The speech encoder: SANM blocks over stacked filterbank frames (published twin: SenseVoice small), and projector."""
 
 import math
 from dataclasses import dataclass
@@ -84,7 +84,8 @@ class SANMBlock(nn.Module):
         attended = self.dropout(self.self_attn(self.norm1(x), real))
         # The first block changes the width, so it has nothing to add to.
         x = x + attended if x.shape[-1] == attended.shape[-1] else attended
-        return x + self.dropout(self.feed_forward(self.norm2(x)))
+        fed: Tensor = self.dropout(self.feed_forward(self.norm2(x)))
+        return x + fed
 
 
 def position_encoding(rows: int, dim: int) -> Tensor:

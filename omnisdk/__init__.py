@@ -1,0 +1,91 @@
+"""Talk to a model that hears, reads, sees, writes and draws: conversations, media and live sessions.
+
+Nothing is imported until it is used, so `import omnisdk` is as good as free.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omnisdk.client import AsyncClient, Client, Session
+    from omnisdk.conversation import Conversation, Item, Text
+    from omnisdk.errors import (
+        ConnectFailed,
+        ConnectionLost,
+        LocalRuntimeError,
+        MediaError,
+        OmniError,
+        ResponseFailed,
+        ResponseUnfinished,
+        ServerError,
+        SettingsError,
+    )
+    from omnisdk.media import Image, PreviewImage, Speech
+    from omnisdk.response import Partial, Response, Timing
+    from omnisdk.session import AsyncSession
+    from omnisdk.settings import GenerationSettings
+
+_HOME = {
+    "AsyncClient": "client",
+    "Client": "client",
+    "Session": "client",
+    "Conversation": "conversation",
+    "Item": "conversation",
+    "Text": "conversation",
+    "ConnectFailed": "errors",
+    "ConnectionLost": "errors",
+    "LocalRuntimeError": "errors",
+    "MediaError": "errors",
+    "OmniError": "errors",
+    "ResponseFailed": "errors",
+    "ResponseUnfinished": "errors",
+    "ServerError": "errors",
+    "SettingsError": "errors",
+    "Image": "media",
+    "PreviewImage": "media",
+    "Speech": "media",
+    "Partial": "response",
+    "Response": "response",
+    "Timing": "response",
+    "AsyncSession": "session",
+    "GenerationSettings": "settings",
+}
+
+__all__ = [
+    "AsyncClient",
+    "AsyncSession",
+    "Client",
+    "ConnectFailed",
+    "ConnectionLost",
+    "Conversation",
+    "GenerationSettings",
+    "Image",
+    "Item",
+    "LocalRuntimeError",
+    "MediaError",
+    "OmniError",
+    "Partial",
+    "PreviewImage",
+    "Response",
+    "ResponseFailed",
+    "ResponseUnfinished",
+    "ServerError",
+    "Session",
+    "SettingsError",
+    "Speech",
+    "Text",
+    "Timing",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'omnisdk' has no attribute {name!r}")
+    return getattr(import_module(f"omnisdk.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,202 @@
+"""The door to a server or to the runtime of this machine, async and sync over the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from types import TracebackType
+from typing import Any
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from omnisdk.audio_file import Pcm
+from omnisdk.conversation import Conversation, Item, PartLike
+from omnisdk.errors import ConnectFailed, ConnectionLost, LocalRuntimeError, OmniError
+from omnisdk.local_runtime import LocalRuntime
+from omnisdk.media import Speech
+from omnisdk.protocol.events import OmniSessionCapabilities
+from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
+from omnisdk.response import Response
+from omnisdk.session import AsyncSession, Speaking
+from omnisdk.settings import GenerationSettings
+
+
+class AsyncClient:
+    """`async with AsyncClient("ws://127.0.0.1:8765") as omni:`, or `AsyncClient.local()` to start a runtime here.
+
+    `session(...)` opens a live session; `ask(...)` and `respond(conversation)` open one for a single answer.
+    """
+
+    def __init__(self, url: str, *, api_key: str | None = None) -> None:
+        self._url: str | None = url
+        self._api_key = api_key
+        self._runtime: LocalRuntime | None = None
+        self._stack = AsyncExitStack()
+
+    @classmethod
+    def local(cls, *, port: int = 0, start_timeout_s: float = 60.0) -> AsyncClient:
+        """A client of its own runtime process on 127.0.0.1, stopped with the client. Port 0 is any free one."""
+        client = cls("")
+        client._url = None
+        client._runtime = LocalRuntime(port=port, start_timeout_s=start_timeout_s)
+        return client
+
+    async def __aenter__(self) -> AsyncClient:
+        if self._runtime is not None:
+            await self._stack.enter_async_context(self._runtime)
+            self._url = self._runtime.url
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lost = isinstance(error, ConnectionLost | ConnectFailed) and self._runtime is not None
+        death = await self._runtime.death_note(wait_s=1.0) if lost and self._runtime else None
+        await self._stack.aclose()
+        if self._runtime is not None:
+            self._url = None
+        if death is not None and self._runtime is not None:
+            raise LocalRuntimeError(
+                f"{death} while it was being used", stderr_tail=self._runtime.stderr_tail
+            ) from error
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it starts its own runtime."""
+        return self._runtime is not None
+
+    @property
+    def url(self) -> str:
+        """Where the server is. Raises OmniError for a local client that was not entered."""
+        if self._url is None:
+            raise OmniError("the local runtime is not running; use: async with AsyncClient.local() as omni")
+        return self._url
+
+    def session(self, conversation: Conversation | None = None, **settings: Any) -> AsyncSession:
+        """A live session, to be entered with `async with`; it begins with `conversation` if there is one."""
+        return AsyncSession(
+            self.url, api_key=self._api_key, settings=GenerationSettings(**settings), conversation=conversation
+        )
+
+    async def ask(self, *parts: PartLike, **settings: Any) -> Response:
+        """One question of words, Speech and Images, one finished answer."""
+        async with self.session(**settings) as session:
+            return await session.ask(*parts)
+
+    async def respond(self, conversation: Conversation, **settings: Any) -> Response:
+        """The finished answer to a conversation, which stays as it is: `conversation.add(answer)` is the next one."""
+        async with self.session(conversation, **settings) as session:
+            return await session.respond()
+
+
+class Client:
+    """The same as AsyncClient for programs without an event loop: `with Client.local() as omni:`."""
+
+    def __init__(self, url: str, *, api_key: str | None = None) -> None:
+        self._client = AsyncClient(url, api_key=api_key)
+        self._stack = ExitStack()
+        self._portal: BlockingPortal | None = None
+
+    @classmethod
+    def local(cls, *, port: int = 0, start_timeout_s: float = 60.0) -> Client:
+        """A client of its own runtime process on 127.0.0.1, stopped with the client. Port 0 is any free one."""
+        client = cls("")
+        client._client = AsyncClient.local(port=port, start_timeout_s=start_timeout_s)
+        return client
+
+    def __enter__(self) -> Client:
+        with ExitStack() as stack:
+            self._portal = stack.enter_context(start_blocking_portal("asyncio"))
+            stack.enter_context(self._portal.wrap_async_context_manager(self._client))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        self._portal = None
+
+    @property
+    def url(self) -> str:
+        return self._client.url
+
+    @contextmanager
+    def session(self, conversation: Conversation | None = None, **settings: Any) -> Iterator[Session]:
+        """A live session: `with omni.session(output=["image"]) as session:`."""
+        portal = self._running_portal()
+        live = portal.call(lambda: self._client.session(conversation, **settings))
+        live.run = lambda coroutine: portal.call(_awaited, coroutine)
+        with portal.wrap_async_context_manager(live):
+            yield Session(live, portal)
+
+    def ask(self, *parts: PartLike, **settings: Any) -> Response:
+        """One question of words, Speech and Images, one finished answer."""
+        return self._running_portal().call(lambda: self._client.ask(*parts, **settings))
+
+    def respond(self, conversation: Conversation, **settings: Any) -> Response:
+        """The finished answer to a conversation, which stays as it is: `conversation.add(answer)` is the next one."""
+        return self._running_portal().call(lambda: self._client.respond(conversation, **settings))
+
+    def _running_portal(self) -> BlockingPortal:
+        if self._portal is None:
+            raise OmniError("the client is not open; use: with Client(...) as omni")
+        return self._portal
+
+
+class Session:
+    """A live session of the sync client: an AsyncSession whose waiting happens in another thread."""
+
+    def __init__(self, live: AsyncSession, portal: BlockingPortal) -> None:
+        self._live = live
+        self._portal = portal
+
+    @property
+    def conversation(self) -> Conversation:
+        return self._live.conversation
+
+    @property
+    def last_response(self) -> Response | None:
+        return self._live.last_response
+
+    @property
+    def capabilities(self) -> OmniSessionCapabilities | None:
+        return self._live.capabilities
+
+    def send(self, *parts: PartLike) -> Item:
+        """Say something: words, Speech, Image, several of them in one item."""
+        return self._portal.call(self._live.send, *parts)
+
+    @contextmanager
+    def speak(self, *, sample_rate_hz: int = WIRE_SAMPLE_RATE_HZ) -> Iterator[SyncSpeaking]:
+        """Stream speech as it is spoken; leaving the block ends the turn."""
+        with self._portal.wrap_async_context_manager(self._live.speak(sample_rate_hz=sample_rate_hz)) as mic:
+            yield SyncSpeaking(mic, self._portal)
+
+    def respond(self, **settings: Any) -> Response:
+        """Ask for an answer: `for partial in session.respond()`, or `.wait()` for the finished one."""
+
+        async def begun() -> Response:
+            return self._live.respond(**settings)  # a coroutine's result is not awaited again, a plain one's would be
+
+        return self._portal.call(begun)
+
+    def ask(self, *parts: PartLike, **settings: Any) -> Response:
+        """Say something and wait for the finished answer."""
+        return self._portal.call(lambda: self._live.ask(*parts, **settings))
+
+
+class SyncSpeaking:
+    """The microphone of a sync session."""
+
+    def __init__(self, mic: Speaking, portal: BlockingPortal) -> None:
+        self._mic = mic
+        self._portal = portal
+
+    def send(self, chunk: bytes | Pcm | Speech) -> None:
+        """16-bit mono PCM at the rate of `speak`, or Speech at any rate."""
+        self._portal.call(self._mic.send, chunk)
+
+
+async def _awaited(coroutine: Any) -> Any:
+    return await coroutine

@@ -1,0 +1,185 @@
+"""All that was said, as a value: server events and local additions make a new conversation, never change one."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from omnisdk.errors import OmniError
+from omnisdk.media import Image, Speech
+from omnisdk.protocol import events, items
+from omnisdk.protocol.limits import MAX_IMAGE_BYTES, WIRE_SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    from omnisdk.response import Response
+
+Role = Literal["system", "user", "assistant"]
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """Written words."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Part = Text | Speech | Image
+PartLike = str | Text | Speech | Image
+
+
+@dataclass(frozen=True)
+class Item:
+    """One message: who said it and its parts in order."""
+
+    id: str
+    role: Role
+    parts: tuple[Part, ...]
+    status: ItemStatus = "completed"
+
+    def __str__(self) -> str:
+        return f"{self.role}: {' + '.join(str(part) for part in self.parts) or '(nothing)'}"
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A value: every method returns a new conversation, so keeping the old one is a branch.
+
+    chat = Conversation(system="Be brief.").user("what is this?", Image("cat.png"))
+    """
+
+    system: str | None = None
+    items: tuple[Item, ...] = ()
+
+    def user(self, *parts: PartLike) -> Conversation:
+        return self.add(new_item("user", *parts))
+
+    def assistant(self, *parts: PartLike) -> Conversation:
+        return self.add(new_item("assistant", *parts))
+
+    def add(self, addition: Item | Response) -> Conversation:
+        """With one more item at the end; an item with a known id takes the place of the old one."""
+        item = addition if isinstance(addition, Item) else addition.item
+        if self.item(item.id) is None:
+            return replace(self, items=(*self.items, item))
+        return replace(self, items=tuple(item if old.id == item.id else old for old in self.items))
+
+    def without(self, item_id: str) -> Conversation:
+        return replace(self, items=tuple(item for item in self.items if item.id != item_id))
+
+    def item(self, item_id: str) -> Item | None:
+        return next((item for item in self.items if item.id == item_id), None)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __str__(self) -> str:
+        lines = [f"system: {self.system}"] if self.system else []
+        return "\n".join([*lines, *(str(item) for item in self.items)])
+
+
+def new_item(role: Role, *parts: PartLike) -> Item:
+    """An item of words, speech and pictures with a fresh id. Raises OmniError if there is none of them."""
+    if not parts:
+        raise OmniError("an item needs at least one part; give text, Speech or Image")
+    return Item(f"item_{secrets.token_hex(8)}", role, tuple(_part(part) for part in parts))
+
+
+def reduce(conversation: Conversation, event: events.ServerEvent) -> Conversation:
+    """The conversation after one server event; the same object if the event says nothing about items."""
+    match event:
+        case events.ConversationItemAdded() | events.ConversationItemDone():
+            return _with_wire_item(conversation, event.item)
+        case events.ConversationItemDeleted():
+            return conversation.without(event.item_id)
+        case events.ConversationItemInputAudioTranscriptionCompleted():
+            return _with_transcript(conversation, event.item_id, event.transcript)
+        case events.ResponseOutputItemAdded() | events.ResponseOutputItemDone():
+            return _with_wire_item(conversation, event.item)
+        case events.OmniImageDone() if event.b64 is not None:
+            return _with_picture(conversation, event.item_id, Image(base64.b64decode(event.b64)))
+    return conversation
+
+
+def item_to_wire(item: Item) -> items.Message:
+    """The item as it is sent. Pictures of the assistant are left out: a client cannot say them for it."""
+    if item.role == "assistant":
+        said: list[items.ContentPart] = [
+            items.OutputText(text=part.text) for part in item.parts if isinstance(part, Text)
+        ]
+    else:
+        said = [_part_to_wire(part) for part in item.parts]
+    return items.Message(id=item.id, role=item.role, content=said)
+
+
+def item_from_wire(message: items.Message) -> Item:
+    """The item as the server tells it; media that it does not echo are left out."""
+    parts = (_part_from_wire(part) for part in message.content)
+    return Item(
+        message.id or "", message.role, tuple(part for part in parts if part is not None), message.status or "completed"
+    )
+
+
+def _part_to_wire(part: Part) -> items.ContentPart:
+    match part:
+        case Text():
+            return items.InputText(text=part.text)
+        case Speech():
+            pcm = part.resampled(WIRE_SAMPLE_RATE_HZ).pcm.astype("<i2").tobytes()
+            return items.InputAudio(audio=base64.b64encode(pcm).decode("ascii"))
+        case Image():
+            return items.InputImage(image_url=part.data_url(MAX_IMAGE_BYTES))
+
+
+def _part_from_wire(part: items.ContentPart) -> Part | None:
+    match part:
+        case items.InputText() | items.OutputText():
+            return Text(part.text)
+        case items.InputAudio() | items.OutputAudio() if part.audio:
+            return Speech.from_pcm(base64.b64decode(part.audio), WIRE_SAMPLE_RATE_HZ, part.transcript)
+        case items.InputImage() if part.image_url:
+            return Image(part.image_url)
+    return None
+
+
+def _with_wire_item(conversation: Conversation, wire: items.Message) -> Conversation:
+    """What the server knows of an item, over what is known here: the media themselves stay as they are."""
+    fresh = item_from_wire(wire)
+    known = conversation.item(fresh.id)
+    if known is None:
+        return conversation.add(fresh)
+    media = tuple(part for part in known.parts if not isinstance(part, Text))
+    texts = tuple(part for part in fresh.parts if isinstance(part, Text))
+    if known.role == "assistant" and texts:
+        return conversation.add(replace(known, parts=(*texts, *media), status=fresh.status))
+    return conversation.add(replace(known, status=fresh.status))
+
+
+def _with_transcript(conversation: Conversation, item_id: str, transcript: str) -> Conversation:
+    known = conversation.item(item_id)
+    if known is None:
+        return conversation
+    parts = tuple(_transcribed(part, transcript) if isinstance(part, Speech) else part for part in known.parts)
+    return conversation.add(replace(known, parts=parts))
+
+
+def _with_picture(conversation: Conversation, item_id: str, image: Image) -> Conversation:
+    known = conversation.item(item_id) or Item(item_id, "assistant", (), "in_progress")
+    return conversation.add(replace(known, parts=(*known.parts, image)))
+
+
+def _transcribed(speech: Speech, transcript: str) -> Speech:
+    return Speech(speech.pcm, sample_rate_hz=speech.sample_rate_hz, transcript=transcript)
+
+
+def _part(part: PartLike) -> Part:
+    if isinstance(part, str):
+        return Text(part)
+    if isinstance(part, Text | Speech | Image):
+        return part
+    raise OmniError(f"{type(part).__name__} cannot be said; give text, Speech(...) or Image(...)")

@@ -1,0 +1,418 @@
+"""Every event of the wire, in one file. Client events first, then the server's, then the omni.* extension of each.
+
+`event_id` is optional on what a client sends and comes back in the error about it; the server stamps its own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from omnisdk.protocol.items import ImageRef, Item
+from omnisdk.protocol.response import Response, ResponseStatus
+from omnisdk.protocol.settings import ResponseSettings, SessionSettings
+
+
+class _FromClient(Struct, tag_field="type", kw_only=True, omit_defaults=True):
+    event_id: str | None = None
+
+
+class _FromServer(Struct, tag_field="type", kw_only=True):
+    event_id: str = ""
+
+
+# Client events
+
+
+class SessionUpdate(_FromClient, tag="session.update"):
+    session: SessionSettings
+
+
+class InputAudioBufferAppend(_FromClient, tag="input_audio_buffer.append"):
+    """audio: base64 PCM16 at 24 kHz mono. Not acknowledged."""
+
+    audio: str
+
+
+class InputAudioBufferClear(_FromClient, tag="input_audio_buffer.clear"):
+    pass
+
+
+class InputAudioBufferCommit(_FromClient, tag="input_audio_buffer.commit"):
+    """Make a user item of what the buffer holds."""
+
+
+class ConversationItemCreate(_FromClient, tag="conversation.item.create"):
+    """previous_item_id: what it stands behind; None for the end, "root" for the beginning."""
+
+    item: Item
+    previous_item_id: str | None = None
+
+
+class ConversationItemRetrieve(_FromClient, tag="conversation.item.retrieve"):
+    item_id: str
+
+
+class ConversationItemDelete(_FromClient, tag="conversation.item.delete"):
+    item_id: str
+
+
+class ConversationItemTruncate(_FromClient, tag="conversation.item.truncate"):
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+class ResponseCreate(_FromClient, tag="response.create"):
+    response: ResponseSettings | None = None
+
+
+class ResponseCancel(_FromClient, tag="response.cancel"):
+    response_id: str | None = None
+
+
+class OutputAudioBufferClear(_FromClient, tag="output_audio_buffer.clear"):
+    """Of other transports; nothing to do on a websocket."""
+
+
+class OmniResponseFinalize(_FromClient, tag="omni.response.finalize"):
+    """Finish now with the best so far."""
+
+    response_id: str
+
+
+ClientEvent = (
+    SessionUpdate
+    | InputAudioBufferAppend
+    | InputAudioBufferClear
+    | InputAudioBufferCommit
+    | ConversationItemCreate
+    | ConversationItemRetrieve
+    | ConversationItemDelete
+    | ConversationItemTruncate
+    | ResponseCreate
+    | ResponseCancel
+    | OutputAudioBufferClear
+    | OmniResponseFinalize
+)
+
+
+# Server events: errors and the session
+
+
+class ErrorDetails(Struct, kw_only=True):
+    """event_id: the client's id of the event at fault."""
+
+    type: str
+    message: str
+    code: str | None = None
+    param: str | None = None
+    event_id: str | None = None
+
+
+class Error(_FromServer, tag="error"):
+    error: ErrorDetails
+
+
+class SessionCreated(_FromServer, tag="session.created"):
+    session: SessionSettings
+
+
+class SessionUpdated(_FromServer, tag="session.updated"):
+    session: SessionSettings
+
+
+# Server events: what is said
+
+
+class InputAudioBufferCommitted(_FromServer, tag="input_audio_buffer.committed"):
+    item_id: str
+    previous_item_id: str | None = None
+
+
+class InputAudioBufferCleared(_FromServer, tag="input_audio_buffer.cleared"):
+    pass
+
+
+class ConversationItemAdded(_FromServer, tag="conversation.item.added"):
+    item: Item
+    previous_item_id: str | None = None
+
+
+class ConversationItemDone(_FromServer, tag="conversation.item.done"):
+    item: Item
+    previous_item_id: str | None = None
+
+
+class ConversationItemRetrieved(_FromServer, tag="conversation.item.retrieved"):
+    item: Item
+
+
+class ConversationItemDeleted(_FromServer, tag="conversation.item.deleted"):
+    item_id: str
+
+
+class SpeechDuration(Struct, tag_field="type", tag="duration", kw_only=True):
+    seconds: float
+
+
+class ConversationItemInputAudioTranscriptionDelta(
+    _FromServer, tag="conversation.item.input_audio_transcription.delta"
+):
+    item_id: str
+    content_index: int
+    delta: str
+
+
+class ConversationItemInputAudioTranscriptionCompleted(
+    _FromServer, tag="conversation.item.input_audio_transcription.completed"
+):
+    """What the model heard the user say."""
+
+    item_id: str
+    content_index: int
+    transcript: str
+    usage: SpeechDuration
+
+
+# Server events: the answer
+
+
+class AnswerPart(Struct, kw_only=True, omit_defaults=True):
+    """A part in response.content_part events, which name text "text", not "output_text"."""
+
+    type: Literal["text", "audio"]
+    text: str | None = None
+    transcript: str | None = None
+
+
+class ResponseCreated(_FromServer, tag="response.created"):
+    response: Response
+
+
+class ResponseOutputItemAdded(_FromServer, tag="response.output_item.added"):
+    response_id: str
+    output_index: int
+    item: Item
+
+
+class ResponseOutputItemDone(_FromServer, tag="response.output_item.done"):
+    response_id: str
+    output_index: int
+    item: Item
+
+
+class ResponseContentPartAdded(_FromServer, tag="response.content_part.added"):
+    response_id: str
+    item_id: str
+    output_index: int
+    content_index: int
+    part: AnswerPart
+
+
+class ResponseContentPartDone(_FromServer, tag="response.content_part.done"):
+    response_id: str
+    item_id: str
+    output_index: int
+    content_index: int
+    part: AnswerPart
+
+
+class ResponseOutputTextDelta(_FromServer, tag="response.output_text.delta"):
+    """Appends. Sent when the text is settled; while it is not, see omni.text.partial."""
+
+    response_id: str
+    item_id: str
+    output_index: int
+    content_index: int
+    delta: str
+
+
+class ResponseOutputTextDone(_FromServer, tag="response.output_text.done"):
+    response_id: str
+    item_id: str
+    output_index: int
+    content_index: int
+    text: str
+
+
+class ResponseDone(_FromServer, tag="response.done"):
+    """The only event that ends a response."""
+
+    response: Response
+
+
+# Server events of the extension, for clients that opted in
+
+
+class ImageShape(Struct, kw_only=True):
+    """A picture's pixels, and its cells: the token grid."""
+
+    width: int
+    height: int
+    columns: int
+    rows: int
+
+
+class SpeechInput(Struct, kw_only=True):
+    """sample_rate_hz: what the model hears at; the wire is always 24 kHz."""
+
+    sample_rate_hz: int
+    max_seconds: float
+
+
+class CapabilityLimits(Struct, kw_only=True):
+    max_image_bytes: int
+    max_image_pixels: int
+    max_frame_bytes: int
+    max_steps: int
+
+
+class OmniSessionCapabilities(_FromServer, tag="omni.session.capabilities"):
+    version: str
+    modalities_in: list[str]
+    modalities_out: list[str]
+    recipes: list[str]
+    limits: CapabilityLimits
+    image: ImageShape | None = None
+    speech_in: SpeechInput | None = None
+
+
+class SlotLayout(Struct, kw_only=True, omit_defaults=True):
+    name: str
+    modality: str
+    length: int
+    columns: int | None = None
+    rows: int | None = None
+
+
+class OmniCanvasCreated(_FromServer, tag="omni.canvas.created"):
+    canvas_id: str
+    response_id: str
+    steps: int
+    seed: int
+    slots: list[SlotLayout]
+
+
+class SlotChange(Struct, kw_only=True):
+    """updates: (position in the slot, token id, confidence) of what was filled; remasked: positions opened again."""
+
+    name: str
+    updates: list[tuple[int, int, float]]
+    remasked: list[int]
+
+
+class OmniCanvasDelta(_FromServer, tag="omni.canvas.delta"):
+    """What changed on the canvas since the delta sent before."""
+
+    canvas_id: str
+    response_id: str
+    step: int
+    steps: int
+    unmasked_ratio: float
+    slots: list[SlotChange]
+
+
+class Span(Struct, kw_only=True):
+    """Characters [start, end) of a text."""
+
+    start: int
+    end: int
+    masked: bool
+    confidence: float
+
+
+class OmniTextPartial(_FromServer, tag="omni.text.partial"):
+    """A text slot as far as it is known. A snapshot, not an append."""
+
+    response_id: str
+    slot: str
+    text: str
+    spans: list[Span]
+
+
+class OmniImagePartial(_FromServer, tag="omni.image.partial"):
+    """A picture as far as it is known. mask, confidence: one for each cell, row by row; 1 is still masked."""
+
+    response_id: str
+    slot: str
+    step: int
+    steps: int
+    partial_image_index: int
+    width: int
+    height: int
+    mime: str
+    partial_image_b64: str
+    rows: int
+    columns: int
+    mask: list[int]
+    confidence: list[float]
+
+
+class OmniProgress(_FromServer, tag="omni.progress"):
+    """The last event of a partial."""
+
+    response_id: str
+    step: int
+    steps: int
+    unmasked_ratio: float
+    eta_ms: int
+
+
+class OmniImageDone(_FromServer, tag="omni.image.done"):
+    """A finished picture. b64: its bytes, unless they would make the frame too large; they are at image.url too."""
+
+    response_id: str
+    item_id: str
+    output_index: int
+    image: ImageRef
+    b64: str | None = None
+
+
+class OmniCanvasDone(_FromServer, tag="omni.canvas.done"):
+    canvas_id: str
+    response_id: str
+    seed: int
+    status: ResponseStatus
+    steps: int
+    unmasked_per_step: list[int]
+
+
+class UnknownEvent(Struct, kw_only=True):
+    """A server event this version does not know; to be passed over."""
+
+    type: str
+    event_id: str = ""
+
+
+KnownServerEvent = (
+    Error
+    | SessionCreated
+    | SessionUpdated
+    | InputAudioBufferCommitted
+    | InputAudioBufferCleared
+    | ConversationItemAdded
+    | ConversationItemDone
+    | ConversationItemRetrieved
+    | ConversationItemDeleted
+    | ConversationItemInputAudioTranscriptionDelta
+    | ConversationItemInputAudioTranscriptionCompleted
+    | ResponseCreated
+    | ResponseOutputItemAdded
+    | ResponseOutputItemDone
+    | ResponseContentPartAdded
+    | ResponseContentPartDone
+    | ResponseOutputTextDelta
+    | ResponseOutputTextDone
+    | ResponseDone
+    | OmniSessionCapabilities
+    | OmniCanvasCreated
+    | OmniCanvasDelta
+    | OmniTextPartial
+    | OmniImagePartial
+    | OmniProgress
+    | OmniImageDone
+    | OmniCanvasDone
+)
+ServerEvent = KnownServerEvent | UnknownEvent

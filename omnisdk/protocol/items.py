@@ -1,0 +1,71 @@
+"""Conversation items and their parts, as they stand on the wire."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+Role = Literal["system", "user", "assistant"]
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
+Detail = Literal["auto", "low", "high"]
+
+
+class InputText(Struct, tag_field="type", tag="input_text", kw_only=True, omit_defaults=True):
+    text: str
+
+
+class InputAudio(Struct, tag_field="type", tag="input_audio", kw_only=True, omit_defaults=True):
+    """Speech. audio: base64 PCM16 at 24 kHz mono; left out when the server echoes the item."""
+
+    audio: str | None = None
+    transcript: str | None = None
+
+
+class InputImage(Struct, tag_field="type", tag="input_image", kw_only=True, omit_defaults=True):
+    """A picture. image_url: a data URL of PNG, JPEG or WebP; left out when the server echoes the item."""
+
+    image_url: str | None = None
+    detail: Detail | None = None
+
+
+class OutputText(Struct, tag_field="type", tag="output_text", kw_only=True, omit_defaults=True):
+    text: str
+
+
+class OutputAudio(Struct, tag_field="type", tag="output_audio", kw_only=True, omit_defaults=True):
+    audio: str | None = None
+    transcript: str | None = None
+
+
+ContentPart = InputText | InputAudio | InputImage | OutputText | OutputAudio
+
+
+class ImageRef(Struct, kw_only=True):
+    """A finished picture of the server's: its bytes are at `url`."""
+
+    id: str
+    url: str
+    mime: str
+    width: int
+    height: int
+
+
+class ItemOmni(Struct, kw_only=True, omit_defaults=True):
+    """What an assistant's item holds beyond its text."""
+
+    images: list[ImageRef] = []
+
+
+class Message(Struct, tag_field="type", tag="message", kw_only=True, omit_defaults=True):
+    """One message of a conversation. id: the client may choose it, else the server does."""
+
+    role: Role
+    content: list[ContentPart]
+    id: str | None = None
+    object: Literal["realtime.item"] | UnsetType = UNSET
+    status: ItemStatus | None = None
+    omni: ItemOmni | None = None
+
+
+Item = Message

@@ -1,0 +1,25 @@
+"""How much of anything may cross the wire."""
+
+MAX_INBOUND_FRAME_BYTES = 16 * 1024 * 1024  # one append may carry 15 MiB
+MAX_OUTBOUND_FRAME_BYTES = 1024 * 1024 - 1024  # what clients with their library's default of 1 MiB still take
+MAX_EVENT_ID_LENGTH = 512
+
+WIRE_SAMPLE_RATE_HZ = 24_000  # PCM16 little endian, mono, in base64
+BYTES_PER_SAMPLE = 2
+BYTES_PER_SECOND = WIRE_SAMPLE_RATE_HZ * BYTES_PER_SAMPLE
+MIN_SPEECH_MS = 100
+MAX_SPEECH_S = 30.0
+
+MAX_IMAGE_BYTES = 10 * 1024 * 1024
+MAX_IMAGE_PIXELS = 40_000_000
+IMAGE_MIMES = ("image/png", "image/jpeg", "image/webp")
+
+MAX_TEXT_LENGTH = 32_768  # characters of one text part
+MAX_ID_LENGTH = 512
+MAX_TOLD_BYTES = 256 * 1024  # of an object that a client sends and is told back, so that the frame stays small
+MAX_ERROR_LENGTH = 1_000  # characters of an error's message; what a client sent may stand in it
+MAX_PARAM_LENGTH = 256
+MAX_ITEMS = 512  # of one conversation
+MAX_CONVERSATION_MEDIA_BYTES = 64 * 1024 * 1024  # encoded speech and pictures of one conversation
+
+MIN_STEPS, MAX_STEPS = 1, 100

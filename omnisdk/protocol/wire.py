@@ -1,0 +1,134 @@
+"""Bytes to events and back. Text frames of JSON; a server reads strictly, a client passes over what is new to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, get_args
+
+import msgspec
+
+from omnisdk.protocol import errors
+from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.events import ClientEvent, KnownServerEvent, ServerEvent, UnknownEvent
+from omnisdk.protocol.limits import MAX_EVENT_ID_LENGTH, MAX_INBOUND_FRAME_BYTES
+from omnisdk.protocol.shape import allowed_at, unknown_field
+
+_PATH = re.compile(r"^(?P<problem>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
+
+
+def encode(event: ClientEvent | ServerEvent) -> str:
+    """The text frame of an event."""
+    return msgspec.json.encode(event).decode()
+
+
+def decode_server_event(frame: str | bytes) -> ServerEvent:
+    """What a client reads. A type it does not know becomes UnknownEvent. Raises ProtocolError for anything else."""
+    message = _message(frame)
+    name = message.get("type")
+    event_type = _types_by_name(KnownServerEvent).get(name) if isinstance(name, str) else None
+    if event_type is None:
+        return UnknownEvent(type=str(name), event_id=str(message.get("event_id", "")))
+    return _converted(message, event_type, None)  # type: ignore[no-any-return]
+
+
+def decode_client_event(frame: str | bytes, *, max_bytes: int = MAX_INBOUND_FRAME_BYTES) -> ClientEvent:
+    """What a server reads. Raises ProtocolError for too much, bad JSON, and unknown or wrong events and fields."""
+    if len(frame) > max_bytes:
+        raise ProtocolError(
+            f"a frame of {len(frame)} bytes came; at most {max_bytes} are taken; send it in smaller pieces",
+            code=errors.MESSAGE_TOO_LARGE,
+        )
+    message = _message(frame)
+    event_id = _event_id(message)
+    event_type = _client_event_type(message, event_id)
+    unknown = unknown_field(message, event_type)
+    if unknown:
+        problem = f"unknown parameter {unknown!r}; leave it out"
+        raise ProtocolError(problem, code=errors.UNKNOWN_PARAMETER, param=unknown, event_id=event_id)
+    return _converted(message, event_type, event_id)  # type: ignore[no-any-return]
+
+
+def _message(frame: str | bytes) -> dict[str, Any]:
+    try:
+        message = msgspec.json.decode(frame)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
+        raise ProtocolError(
+            f"the frame is not valid JSON ({problem}); send one JSON object a frame", code=errors.INVALID_JSON
+        ) from None
+    if not isinstance(message, dict):
+        raise ProtocolError(
+            f"a JSON {type(message).__name__} came; an event is a JSON object with a type", code=errors.INVALID_JSON
+        )
+    return message
+
+
+def _event_id(message: Mapping[str, Any]) -> str | None:
+    event_id = message.get("event_id")
+    if isinstance(event_id, str) and len(event_id) > MAX_EVENT_ID_LENGTH:
+        raise ProtocolError(
+            f"event_id has {len(event_id)} characters; at most {MAX_EVENT_ID_LENGTH} are taken; send a shorter one",
+            code=errors.INVALID_VALUE,
+            param="event_id",
+        )
+    return event_id if isinstance(event_id, str) else None
+
+
+def _client_event_type(message: Mapping[str, Any], event_id: str | None) -> type:
+    known = _types_by_name(ClientEvent)
+    if "type" not in message:
+        raise ProtocolError(
+            f"the event has no type; send one of {', '.join(known)}",
+            code=errors.MISSING_PARAMETER,
+            param="type",
+            event_id=event_id,
+        )
+    name = message["type"]
+    if not isinstance(name, str) or name not in known:
+        raise ProtocolError(
+            f"unknown event type {_shown(name)}; send one of {', '.join(known)}",
+            code=errors.INVALID_VALUE,
+            param="type",
+            event_id=event_id,
+        )
+    return known[name]
+
+
+@cache
+def _types_by_name(union: Any) -> dict[str, type]:
+    return {str(event_type.__struct_config__.tag): event_type for event_type in get_args(union)}
+
+
+def _converted(message: Mapping[str, Any], event_type: type, event_id: str | None) -> Any:
+    try:
+        return msgspec.convert(message, event_type)
+    except msgspec.ValidationError as problem:
+        raise _located(str(problem), event_type, event_id) from None
+
+
+def _located(text: str, event_type: type, event_id: str | None) -> ProtocolError:
+    """msgspec's words with the path of the field in the protocol's own form, as in `item.content[0].text`."""
+    match = _PATH.match(text)
+    assert match
+    problem, path = match["problem"], (match["path"] or "").removeprefix("$").removeprefix(".")
+    missing = _MISSING.search(problem)
+    if missing:
+        param = ".".join(filter(None, (path, missing["name"])))
+        return ProtocolError(
+            f"{param} is missing; add it", code=errors.MISSING_PARAMETER, param=param, event_id=event_id
+        )
+    allowed = allowed_at(event_type, path)
+    advice = f"; send {' or '.join(allowed)}" if allowed else ""
+    return ProtocolError(
+        f"{path or 'the event'}: {problem[:1].lower()}{problem[1:]}{advice}",
+        code=errors.INVALID_TYPE if "got `" in problem else errors.INVALID_VALUE,
+        param=path or None,
+        event_id=event_id,
+    )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

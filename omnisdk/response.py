@@ -1,0 +1,383 @@
+"""An answer while it is being made and after: partials to look at, then finished parts."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+
+from omnisdk.conversation import Item, Text, item_from_wire
+from omnisdk.errors import OmniError, ResponseFailed, ResponseUnfinished
+from omnisdk.media import Image, PreviewImage
+from omnisdk.protocol import events
+from omnisdk.protocol import response as wire_response
+
+Status = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
+MASKED_TEXT = "▒"
+TRANSCRIPT_SLOT = "transcript"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The picture of a partial as it came: an undecoded PNG and one mask bit and confidence for each cell."""
+
+    png: bytes
+    rows: int
+    columns: int
+    mask: tuple[int, ...]
+    confidence: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What is known of an answer at one moment. A snapshot: a later partial may change any of it.
+
+    progress: share of positions unmasked, 0..1. text, transcript: with ▒ where still masked.
+    """
+
+    step: int = 0
+    steps: int = 0
+    progress: float = 0.0
+    eta_ms: int | None = None
+    text: str = ""
+    transcript: str = ""
+    preview: Preview | None = field(default=None, repr=False)
+
+    @cached_property
+    def image(self) -> PreviewImage | None:
+        """The picture so far, with `.mask` and `.confidence` grids (rows, columns). Decoded when first asked for."""
+        preview = self.preview
+        if preview is None:
+            return None
+        shape = (preview.rows, preview.columns)
+        mask = np.array(preview.mask, bool).reshape(shape)
+        return PreviewImage(preview.png, mask, np.array(preview.confidence, np.float32).reshape(shape))
+
+    def __str__(self) -> str:
+        said = f" {self.text or self.transcript}".rstrip()
+        return f"step {self.step}/{self.steps} {self.progress:.0%}{said}"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds from the end of the user's turn (the end of speech), None until it happened."""
+
+    first_partial_s: float | None = None
+    final_s: float | None = None
+
+
+def fold_partial(partial: Partial, event: events.ServerEvent) -> Partial:
+    """The partial after one more event; the same object if the event says nothing about partials."""
+    match event:
+        case events.OmniProgress():
+            return replace(
+                partial, step=event.step, steps=event.steps, progress=event.unmasked_ratio, eta_ms=event.eta_ms
+            )
+        case events.OmniCanvasDelta():
+            return replace(partial, step=event.step, steps=event.steps, progress=event.unmasked_ratio)
+        case events.OmniTextPartial(slot=slot):
+            shown = _with_masks(event.text, event.spans)
+            return replace(partial, transcript=shown) if slot == TRANSCRIPT_SLOT else replace(partial, text=shown)
+        case events.OmniImagePartial():
+            png = base64.b64decode(event.partial_image_b64)
+            preview = Preview(png, event.rows, event.columns, tuple(event.mask), tuple(event.confidence))
+            return replace(partial, step=event.step, steps=event.steps, preview=preview)
+    return partial
+
+
+def _with_masks(text: str, spans: list[events.Span]) -> str:
+    """The text with every letter of a masked span as ▒; the spaces between words stay."""
+    shown, position = [], 0
+    for span in sorted((span for span in spans if span.masked), key=lambda span: span.start):
+        shown.append(text[position : span.start])
+        covered = text[span.start : span.end]
+        shown.append("".join(" " if letter == " " else MASKED_TEXT for letter in covered))
+        position = max(position, span.end)
+    return "".join(shown) + text[position:]
+
+
+class ResponseLink(Protocol):
+    """What a response needs of the session it belongs to."""
+
+    def request_cancel(self, response_id: str) -> None: ...
+    def request_finalize(self, response_id: str) -> None: ...
+    def asset_url(self, url: str) -> str: ...
+
+
+class Response:
+    """One answer. `await response` for the finished one, `async for partial in response` to watch it form.
+
+    A loop over partials sees the newest snapshot each time; a slow loop skips some and never lags. With the sync
+    client the same object has `response.wait()` and `for partial in response`. Awaiting raises ResponseFailed if the
+    server failed at it and ConnectionLost if the socket closed; a cancelled one simply has status "cancelled".
+    """
+
+    def __init__(self, link: ResponseLink, *, asked_at: float, run: Callable[[Any], Any] | None = None) -> None:
+        self._link = link
+        self._asked_at = asked_at
+        self._run = run  # waits for a coroutine from another thread; the sync client's
+        self._waiters: list[asyncio.Future[None]] = []
+        self._building = Partial()
+        self._published: Partial | None = None
+        self._num_published = 0
+        self._error: OmniError | None = None
+        self._wanted: list[Literal["cancel", "finalize"]] = []
+        self._pictures: list[bytes | str] = []  # PNG files, or where they are
+        self._texts: list[str] = []
+        self._finished = False
+        self.id: str | None = None
+        self.item_id: str | None = None
+        self.status: Status = "in_progress"
+        self.reason: str | None = None
+        self.usage: wire_response.Usage | None = None
+        self.timing = Timing()
+        self.seed: int | None = None
+        self.steps = 0
+        self.unmasked_per_step: list[int] = []
+        self.num_partials = 0
+        self._transcript: str | None = None
+
+    # Watching
+
+    def __await__(self) -> Generator[Any, None, Response]:
+        return self._until_finished().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[Partial]:
+        seen = 0
+        while True:
+            if self._num_published > seen and self._published is not None:
+                seen = self._num_published
+                yield self._published
+            elif self._finished:
+                break
+            else:
+                await self._change()
+        self._raise_if_failed()
+
+    def wait(self) -> Response:
+        """The finished answer, for the sync client."""
+        finished: Response = self._blocking(self._until_finished())
+        return finished
+
+    def __iter__(self) -> Iterator[Partial]:
+        partials = aiter(self)
+        while (partial := self._blocking(_next_or_none(partials))) is not None:
+            yield partial
+
+    @property
+    def latest(self) -> Partial | None:
+        """The newest partial, None before the first."""
+        return self._published
+
+    # Acting on it while it runs
+
+    def cancel(self) -> None:
+        """Ask the server to stop. A request, not a state: the answer ends when the server says so."""
+        self._ask("cancel")
+
+    def finalize(self) -> None:
+        """Ask the server to finish now with the best it has; the status becomes "incomplete", the picture is whole."""
+        self._ask("finalize")
+
+    # Finished parts
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop and has not yet."""
+        return bool(self._wanted) and not self._finished
+
+    @property
+    def finished(self) -> bool:
+        return self._finished
+
+    @property
+    def text(self) -> str:
+        """What the model says."""
+        return "".join(self._done(self._texts))
+
+    @property
+    def transcript(self) -> str | None:
+        """What the model heard the user say; None if the turn held no speech."""
+        return self._done(self._transcript)
+
+    @cached_property
+    def images(self) -> list[Image]:
+        """The pictures of the answer; one too large for the socket is fetched when first asked for."""
+        return [Image(picture) for picture in self._done(self._pictures)]
+
+    @property
+    def image(self) -> Image | None:
+        """The first picture of the answer, None if it holds none."""
+        return self.images[0] if self.images else None
+
+    @property
+    def item(self) -> Item:
+        """The answer as an item of a conversation."""
+        said = (Text(self.text),) if self.text else ()
+        status: Literal["completed", "incomplete"] = "completed" if self.status == "completed" else "incomplete"
+        return Item(self.item_id or f"item_of_{self.id}", "assistant", (*said, *self.images), status)
+
+    def __repr__(self) -> str:
+        if not self._finished:
+            return f"Response(status='in_progress', {self._published or 'no partial yet'})"
+        parts = [f"text={self.text!r}"] if self.text else []
+        parts += [f"image={self.image}"] if self._pictures else []
+        parts += [f"transcript={self._transcript!r}"] if self._transcript is not None else []
+        return f"Response(status={self.status!r}, {', '.join(parts) or 'empty'})"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
+        image = self.image if self._finished else None
+        shown: dict[str, object] = {"text/plain": repr(self)}
+        return shown | {"image/png": image.png} if image else shown
+
+    # Fed by the session
+
+    def feed(self, event: events.ServerEvent) -> None:
+        """Take one server event that belongs to this response."""
+        before = self._building
+        after = fold_partial(before, event)
+        if after is not before:
+            if after.step != before.step and before not in (Partial(), self._published):
+                self._publish(before)
+            self._building = after
+            if isinstance(event, events.OmniProgress):
+                self._publish(after)
+            return
+        match event:
+            case events.ResponseCreated():
+                self._begin(event.response.id)
+            case events.OmniCanvasCreated():
+                self.seed, self.steps = event.seed, event.steps
+            case events.OmniImageDone():
+                self._pictures.append(
+                    base64.b64decode(event.b64) if event.b64 else self._link.asset_url(event.image.url)
+                )
+            case events.ConversationItemInputAudioTranscriptionCompleted():
+                self._transcript = event.transcript
+            case events.OmniCanvasDone():
+                self.seed, self.steps = event.seed, event.steps
+                self.unmasked_per_step = list(event.unmasked_per_step)
+            case events.ResponseDone():
+                self._finish(event.response)
+
+    def fail(self, error: OmniError) -> None:
+        """End it with an error that everyone who waits for it gets."""
+        if not self._finished:
+            self.status = "failed"
+            self._error = error
+            self._end()
+
+    def _begin(self, response_id: str) -> None:
+        self.id = response_id
+        for request in self._wanted:
+            self._send(request)
+
+    def _publish(self, partial: Partial) -> None:
+        if self.timing.first_partial_s is None:
+            self.timing = replace(self.timing, first_partial_s=time.monotonic() - self._asked_at)
+        self._published = partial
+        self._num_published += 1
+        self.num_partials += 1
+        self._wake()
+
+    def _finish(self, ended: wire_response.Response) -> None:
+        if self._building not in (Partial(), self._published):
+            self._publish(self._building)
+        self.status = ended.status
+        self.usage = ended.usage
+        items = [item_from_wire(message) for message in ended.output]
+        self.item_id = items[0].id if items else None
+        self._texts = [part.text for item in items for part in item.parts if isinstance(part, Text)]
+        self.reason = _reason(ended)
+        if ended.status == "failed":
+            self._error = _failure(ended)
+        self._end()
+
+    def _end(self) -> None:
+        self._finished = True
+        self.timing = replace(self.timing, final_s=time.monotonic() - self._asked_at)
+        self._wake()
+
+    # Waiting
+
+    async def _until_finished(self) -> Response:
+        while not self._finished:
+            await self._change()
+        self._raise_if_failed()
+        return self
+
+    def _change(self) -> asyncio.Future[None]:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return waiter
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _raise_if_failed(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _blocking(self, coroutine: Any) -> Any:
+        if self._run is None:
+            coroutine.close()
+            raise OmniError("this response belongs to an AsyncClient; use `await response` and `async for`")
+        return self._run(coroutine)
+
+    def _done(self, part: T) -> T:
+        if not self._finished:
+            raise ResponseUnfinished("the answer is still being made; await it first, or look at its partials")
+        return part
+
+    def _ask(self, request: Literal["cancel", "finalize"]) -> None:
+        if self._run is None:
+            self.note(request)
+        else:
+            self._run(self._note_on_loop(request))
+
+    async def _note_on_loop(self, request: Literal["cancel", "finalize"]) -> None:
+        self.note(request)
+
+    def note(self, request: Literal["cancel", "finalize"]) -> None:
+        """Take note of what is asked of it, on the session's own thread."""
+        if self._finished or request in self._wanted:
+            return
+        self._wanted.append(request)  # kept until the server has named the response
+        if self.id is not None:
+            self._send(request)
+
+    def _send(self, request: Literal["cancel", "finalize"]) -> None:
+        assert self.id is not None
+        if request == "cancel":
+            self._link.request_cancel(self.id)
+        else:
+            self._link.request_finalize(self.id)
+
+
+def _reason(ended: wire_response.Response) -> str | None:
+    """Why it ended early: "finalized", "deadline", "client_cancelled", ..."""
+    if isinstance(ended.omni, wire_response.ResponseOmni) and ended.omni.reason:
+        return ended.omni.reason
+    return ended.status_details.reason if ended.status_details else None
+
+
+def _failure(ended: wire_response.Response) -> ResponseFailed:
+    cause = ended.status_details.error if ended.status_details else None
+    message = (
+        cause.message if cause and cause.message else "the server failed at the answer and gave no reason; ask again"
+    )
+    return ResponseFailed(message, code=cause.code if cause else None)
+
+
+async def _next_or_none(partials: AsyncIterator[Partial]) -> Partial | None:
+    return await anext(partials, None)

@@ -1,0 +1,521 @@
+"""One live websocket: what is said goes out, what comes back becomes responses and a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import msgspec
+import numpy as np
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.http11 import Response as HttpResponse
+
+from omnisdk.audio_file import Pcm
+from omnisdk.conversation import Conversation, Item, PartLike, Text, item_to_wire, new_item, reduce
+from omnisdk.errors import ConnectFailed, ConnectionLost, MediaError, OmniError, ServerError
+from omnisdk.media import Image, ResamplingStream, Speech
+from omnisdk.protocol import events, wire
+from omnisdk.protocol import settings as wire_settings
+from omnisdk.protocol.limits import MAX_INBOUND_FRAME_BYTES, WIRE_SAMPLE_RATE_HZ
+from omnisdk.response import Response
+from omnisdk.settings import GenerationSettings
+
+SUBPROTOCOL = wire_settings.OMNI_VERSION
+REALTIME_PATH = "/v1/realtime"
+CHUNK_SAMPLES = WIRE_SAMPLE_RATE_HZ // 2  # half a second of speech a frame
+MAX_UNSENT_EVENTS = 64
+CONNECT_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """An event the server must answer: with an item of this id, with this type of event, or with an error."""
+
+    event_id: str
+    answered_by: str
+    answer: asyncio.Future[events.ServerEvent]
+
+
+class AsyncSession:
+    """A live session. `async with client.session(output=["image", "text"]) as session:`
+
+    `send` says something, `speak` streams speech, `respond` asks for an answer, `ask` does both and waits.
+    `conversation` is all that was said, `last_response` the newest answer, `capabilities` what the server can do.
+    Whatever is being awaited when the socket closes raises ConnectionLost.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        settings: GenerationSettings | None = None,
+        conversation: Conversation | None = None,
+    ) -> None:
+        self.url = realtime_url(url)
+        self.settings = settings or GenerationSettings()
+        self.conversation = Conversation(system=conversation.system if conversation else None)
+        self.capabilities: events.OmniSessionCapabilities | None = None
+        self.last_response: Response | None = None
+        self._opening_items = conversation.items if conversation else ()
+        self._api_key = api_key
+        self.run: Callable[[Any], Any] | None = None  # how a thread without this loop waits; set by the sync client
+        self._socket: ClientConnection | None = None
+        self._outgoing: asyncio.Queue[str] = asyncio.Queue()
+        self._has_room = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._event_ids = (f"client_event_{number}" for number in itertools.count(1))
+        self._receipts: list[Receipt] = []  # in the order they were sent
+        self._asked: dict[str, Response] = {}  # by the id of its response.create, until the server names it
+        self._running: dict[str, Response] = {}  # by response id
+        self._spoken: list[Speech] = []  # committed, its item not yet known
+        self._held: list[events.ResponseCreate] = []  # not sent while the answer before is being stopped
+        self._stand_ins: set[str] = set()  # items only the server has: pictures of the assistant, retold
+        self._turn_ended_at: float | None = None
+        self._lost: ConnectionLost | None = None
+
+    async def __aenter__(self) -> AsyncSession:
+        self._socket = await _connected(self.url, self._api_key)
+        self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._transmit())]
+        try:
+            await asyncio.wait_for(self._open(), CONNECT_TIMEOUT_S)
+        except TimeoutError:
+            await self.close()
+            raise ConnectFailed(
+                f"{self.url} took the connection and did not open a session in {CONNECT_TIMEOUT_S:.0f} s; "
+                "check that an omni server listens there"
+            ) from None
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the socket; answers still being made end with ConnectionLost."""
+        self._lose("the session was closed here")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._socket is not None:
+            await self._socket.close()
+
+    # Saying and asking
+
+    async def send(self, *parts: PartLike) -> Item:
+        """Say something: words, Speech, Image, several of them in one item. Returns the item once the server has it."""
+        item = new_item("user", *parts)
+        if len(item.parts) == 1 and isinstance(item.parts[0], Speech):
+            async with self.speak() as mic:
+                await mic.send(item.parts[0])
+            return self.conversation.items[-1]
+        return await self._add_item(item)
+
+    def speak(self, *, sample_rate_hz: int = WIRE_SAMPLE_RATE_HZ) -> Speaking:
+        """Stream speech as it is spoken; leaving the block ends the turn. An answer being made is cancelled."""
+        return Speaking(self, sample_rate_hz)
+
+    def respond(self, **settings: Any) -> Response:
+        """Ask for an answer to what was said; settings hold for this answer only. Returns at once."""
+        wanted = GenerationSettings(**settings)
+        response = Response(self, asked_at=self._turn_ended_at or time.monotonic(), run=self.run)
+        self._turn_ended_at = None
+        self.last_response = response
+        if self._lost is not None:
+            response.fail(self._lost)
+            return response
+        event_id = next(self._event_ids)
+        stopping = any(running.stopping for running in [*self._asked.values(), *self._running.values()])
+        self._asked[event_id] = response
+        self._held.append(_response_create(event_id, wanted))
+        if not stopping:
+            self._post_held()
+        return response
+
+    async def ask(self, *parts: PartLike, **settings: Any) -> Response:
+        """Say something and wait for the finished answer."""
+        GenerationSettings(**settings)  # a wrong setting is told before anything is sent
+        await self.send(*parts)
+        return await self.respond(**settings)
+
+    # Asked for by responses
+
+    def request_cancel(self, response_id: str) -> None:
+        self._post(events.ResponseCancel(event_id=next(self._event_ids), response_id=response_id))
+
+    def request_finalize(self, response_id: str) -> None:
+        self._post(events.OmniResponseFinalize(event_id=next(self._event_ids), response_id=response_id))
+
+    def asset_url(self, url: str) -> str:
+        """Where a picture of the server's can be fetched."""
+        parts = urlsplit(self.url)
+        scheme = "https" if parts.scheme == "wss" else "http"
+        return urljoin(urlunsplit((scheme, parts.netloc, "", "", "")), url)
+
+    # Used by Speaking
+
+    def post_audio(self, pcm: Pcm) -> None:
+        """Append speech at 24 kHz to the server's input buffer."""
+        for first in range(0, len(pcm), CHUNK_SAMPLES):
+            chunk = pcm[first : first + CHUNK_SAMPLES].astype("<i2").tobytes()
+            self._post(
+                events.InputAudioBufferAppend(
+                    event_id=next(self._event_ids), audio=base64.b64encode(chunk).decode("ascii")
+                )
+            )
+
+    async def commit_speech(self, speech: Speech) -> None:
+        """End the spoken turn; returns when the server has made an item of it."""
+        self._turn_ended_at = time.monotonic()
+        event = events.InputAudioBufferCommit(event_id=next(self._event_ids))
+        self._spoken.append(speech)
+        try:
+            await self._receipt(event, "input_audio_buffer.committed")
+        except ServerError:
+            self._spoken.remove(speech)
+            raise
+
+    def clear_speech(self) -> None:
+        self._post(events.InputAudioBufferClear(event_id=next(self._event_ids)))
+
+    def interrupt(self) -> None:
+        """Cancel the answer that is being made, if there is one."""
+        if self.last_response is not None and not self.last_response.finished:
+            self.last_response.note("cancel")
+
+    async def room(self) -> None:
+        """Wait until the socket has taken most of what was posted."""
+        if self._outgoing.qsize() > MAX_UNSENT_EVENTS:
+            self._has_room.clear()
+            await self._has_room.wait()
+        self._raise_if_lost()
+
+    @property
+    def max_speech_s(self) -> float | None:
+        """The longest speech the server takes, None if it did not say."""
+        speech_in = self.capabilities.speech_in if self.capabilities else None
+        return speech_in.max_seconds if speech_in else None
+
+    # Opening
+
+    async def _open(self) -> None:
+        event = _session_update(next(self._event_ids), self.settings, self.conversation.system)
+        await self._receipt(event, "session.updated")
+        for item in self._opening_items:
+            await self._tell(item)
+
+    async def _tell(self, item: Item) -> None:
+        """Repeat an item of an earlier conversation. Pictures of the assistant go as shown by the user, just before."""
+        pictures = [part for part in item.parts if isinstance(part, Image)]
+        self.conversation = self.conversation.add(item)
+        if item.role == "assistant" and pictures:
+            shown = new_item("user", *pictures)
+            self._stand_ins.add(shown.id)
+            await self._create(shown)
+        if item.role != "assistant" or any(isinstance(part, Text) for part in item.parts):
+            await self._create(item)
+
+    async def _add_item(self, item: Item) -> Item:
+        self._turn_ended_at = time.monotonic()
+        self.conversation = self.conversation.add(item)
+        try:
+            await self._create(item)
+        except ServerError:
+            self.conversation = self.conversation.without(item.id)
+            raise
+        return item
+
+    async def _create(self, item: Item) -> None:
+        event = events.ConversationItemCreate(event_id=next(self._event_ids), item=item_to_wire(item))
+        await self._receipt(event, item.id)
+
+    # Sending
+
+    def _post(self, event: events.ClientEvent) -> None:
+        if self._lost is None:
+            self._outgoing.put_nowait(wire.encode(event))
+
+    def _post_held(self) -> None:
+        for event in self._held:
+            self._post(event)
+        self._held.clear()
+
+    async def _transmit(self) -> None:
+        assert self._socket is not None
+        with suppress(websockets.ConnectionClosed):  # the receiving side tells
+            while True:
+                await self._socket.send(await self._outgoing.get())
+                if self._outgoing.qsize() <= MAX_UNSENT_EVENTS:
+                    self._has_room.set()
+
+    async def _receipt(self, event: events.ClientEvent, answered_by: str) -> events.ServerEvent:
+        """Send an event and wait for the server's answer to it. Raises ServerError or ConnectionLost."""
+        self._raise_if_lost()
+        assert event.event_id is not None
+        receipt = Receipt(event.event_id, answered_by, asyncio.get_running_loop().create_future())
+        self._receipts.append(receipt)
+        self._post(event)
+        try:
+            return await receipt.answer
+        finally:
+            self._receipts.remove(receipt)
+
+    # Receiving
+
+    async def _receive(self) -> None:
+        assert self._socket is not None
+        try:
+            async for frame in self._socket:
+                self._take(wire.decode_server_event(frame))
+                await asyncio.sleep(0)  # a burst of frames must not keep loops over partials from their turn
+            self._lose("the server closed the connection")
+        except websockets.ConnectionClosed as closed:
+            self._lose(f"the connection broke ({closed})")
+        except (OmniError, ValueError) as error:
+            self._lose(f"the server sent something that cannot be read ({error})")
+
+    def _take(self, event: events.ServerEvent) -> None:
+        self._settle(event)
+        if _item_id(event) not in self._stand_ins:
+            self.conversation = reduce(self.conversation, event)
+        match event:
+            case events.OmniSessionCapabilities():
+                self.capabilities = event
+            case events.InputAudioBufferCommitted():
+                self._know_spoken(event.item_id)
+            case events.Error():
+                self._take_error(event)
+            case events.ResponseCreated():
+                self._name_response(event)
+            case _:
+                self._feed_response(event)
+
+    def _settle(self, event: events.ServerEvent) -> None:
+        """Hand the event to the first that waits for an item of its id or for its type."""
+        names = (_type_of(event), _item_id(event))
+        receipt = next((receipt for receipt in self._receipts if receipt.answered_by in names), None)
+        if receipt is not None and not receipt.answer.done():
+            receipt.answer.set_result(event)
+
+    def _take_error(self, event: events.Error) -> None:
+        """Give it to what it answers: what it names, else the oldest unanswered, so that nothing waits forever."""
+        told = event.error
+        error = ServerError(
+            told.message, code=told.code, param=told.param, event_id=event.event_id, client_event_id=told.event_id
+        )
+        named = [receipt for receipt in self._receipts if receipt.event_id == told.event_id]
+        open_receipts = [receipt for receipt in named or self._receipts if not receipt.answer.done()]
+        if told.event_id in self._asked:
+            self._asked.pop(told.event_id).fail(error)
+            self._post_held()
+        elif open_receipts and (named or told.event_id is None):
+            open_receipts[0].answer.set_exception(error)
+        elif self._asked and told.event_id is None:
+            self._asked.pop(next(iter(self._asked))).fail(error)
+
+    def _know_spoken(self, item_id: str) -> None:
+        """The item of the oldest committed speech is now known."""
+        if self._spoken:
+            self.conversation = self.conversation.add(Item(item_id, "user", (self._spoken.pop(0),)))
+
+    def _name_response(self, event: events.ResponseCreated) -> None:
+        """Pair the server's response with the one asked for: by its metadata, else the oldest."""
+        if not self._asked:
+            return
+        asked = (event.response.metadata or {}).get("client_event_id")
+        response = self._asked.pop(asked if asked in self._asked else next(iter(self._asked)))
+        self._running[event.response.id] = response
+        response.feed(event)
+
+    def _feed_response(self, event: events.ServerEvent) -> None:
+        """Give the event to the response it names; what it heard of the user belongs to the one being made."""
+        if isinstance(event, events.ResponseDone):
+            response = self._running.pop(event.response.id, None)
+            self._post_held()
+        elif isinstance(event, events.ConversationItemInputAudioTranscriptionCompleted):
+            response = self.last_response
+        else:
+            response = self._running.get(getattr(event, "response_id", ""))
+        if response is not None and not response.finished:
+            response.feed(event)
+
+    # Losing the connection
+
+    def _lose(self, why: str) -> None:
+        """End everything that is awaited with ConnectionLost."""
+        if self._lost is not None:
+            return
+        self._lost = ConnectionLost(f"{why}; open a new session and ask again")
+        self._has_room.set()
+        for receipt in self._receipts:
+            if not receipt.answer.done():
+                receipt.answer.set_exception(self._lost)
+        for response in [*self._asked.values(), *self._running.values()]:
+            response.fail(self._lost)
+        self._asked.clear()
+        self._running.clear()
+
+    def _raise_if_lost(self) -> None:
+        if self._lost is not None:
+            raise self._lost
+
+
+class Speaking:
+    """Speech on its way to the server: `async with session.speak() as mic: await mic.send(chunk)`.
+
+    Leaving the block normally ends the turn; leaving it by an exception takes back what was said.
+    """
+
+    def __init__(self, session: AsyncSession, sample_rate_hz: int) -> None:
+        self._session = session
+        self._sample_rate_hz = sample_rate_hz
+        self._stream = ResamplingStream(sample_rate_hz, WIRE_SAMPLE_RATE_HZ)
+        self._sent: list[Pcm] = []
+
+    @property
+    def duration_s(self) -> float:
+        """How much was said."""
+        return sum(len(pcm) for pcm in self._sent) / WIRE_SAMPLE_RATE_HZ
+
+    async def __aenter__(self) -> Speaking:
+        self._session.interrupt()
+        return self
+
+    async def send(self, chunk: bytes | Pcm | Speech) -> None:
+        """16-bit mono PCM at the rate of `speak`, or Speech at any rate. Raises MediaError beyond the limit."""
+        if isinstance(chunk, Speech):
+            pcm = chunk.resampled(WIRE_SAMPLE_RATE_HZ).pcm
+        else:
+            pcm = self._stream.feed(_samples(chunk))
+        await self._pass_on(pcm)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._session.clear_speech()
+            return
+        await self._pass_on(self._stream.flush())
+        try:
+            spoken = Speech.from_pcm(np.concatenate([*self._sent, np.zeros(0, np.int16)]), WIRE_SAMPLE_RATE_HZ)
+        except MediaError:
+            self._session.clear_speech()
+            raise MediaError(
+                f"only {self.duration_s:.3f} s were spoken; send speech before leaving the block"
+            ) from None
+        await self._session.commit_speech(spoken)
+
+    async def _pass_on(self, pcm: Pcm) -> None:
+        limit = self._session.max_speech_s
+        seconds = self.duration_s + len(pcm) / WIRE_SAMPLE_RATE_HZ
+        if limit is not None and seconds > limit:
+            self._session.clear_speech()
+            raise MediaError(
+                f"{seconds:.1f} s of speech; this server takes {limit:g} s in a turn; say it in fewer words"
+            )
+        self._sent.append(pcm)
+        self._session.post_audio(pcm)
+        await self._session.room()
+
+
+def realtime_url(url: str) -> str:
+    """The websocket address of a server: http(s) becomes ws(s), and a bare host gets the realtime path."""
+    parts = urlsplit(url if "://" in url else f"ws://{url}")
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    if scheme not in ("ws", "wss") or not parts.hostname:
+        raise ConnectFailed(f"{url!r} is no server address; give one like ws://127.0.0.1:8765")
+    path = parts.path if parts.path not in ("", "/") else REALTIME_PATH
+    return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
+
+
+async def _connected(url: str, api_key: str | None) -> ClientConnection:
+    loopback = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    options: dict[str, Any] = {"proxy": None} if loopback else {}
+    try:
+        socket = await connect(
+            url,
+            subprotocols=[websockets.Subprotocol(SUBPROTOCOL)],
+            additional_headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+            compression=None,  # base64 of audio and pictures does not get smaller
+            max_size=MAX_INBOUND_FRAME_BYTES,
+            ping_interval=20,
+            ping_timeout=60,
+            open_timeout=CONNECT_TIMEOUT_S,
+            **options,
+        )
+    except websockets.InvalidStatus as refused:
+        raise ConnectFailed(_refusal(url, refused.response)) from None
+    except (OSError, TimeoutError, websockets.InvalidURI, websockets.InvalidHandshake) as error:
+        raise ConnectFailed(
+            f"no server at {url} ({error}); start one with `omni serve`, or check the address"
+        ) from None
+    if socket.subprotocol != SUBPROTOCOL:
+        await socket.close()
+        raise ConnectFailed(f"the server at {url} does not speak {SUBPROTOCOL}; give the address of an omni server")
+    return socket
+
+
+def _refusal(url: str, answer: HttpResponse) -> str:
+    """What the server said to the handshake, and what to do about it."""
+    advice = {401: "give the right api_key=...", 503: "try again later"}.get(answer.status_code, "check the address")
+    body = bytes(answer.body or b"")
+    try:
+        said = str(msgspec.json.decode(body)["error"]["message"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        said = " ".join(body.decode("utf-8", "replace").split())[:200]
+    return f"the server at {url} refused the session (HTTP {answer.status_code}{': ' + said if said else ''}); {advice}"
+
+
+def _session_update(event_id: str, settings: GenerationSettings, system: str | None) -> events.SessionUpdate:
+    pcm = wire_settings.AudioFormat(type="audio/pcm", rate=WIRE_SAMPLE_RATE_HZ)
+    session = wire_settings.SessionSettings(
+        output_modalities=["text"],
+        audio=wire_settings.AudioSettings(input=wire_settings.AudioInput(format=pcm, turn_detection=None)),
+        omni=_omni(settings, version=wire_settings.OMNI_VERSION),
+    )
+    if system is not None:
+        session.instructions = system
+    return events.SessionUpdate(event_id=event_id, session=session)
+
+
+def _response_create(event_id: str, settings: GenerationSettings) -> events.ResponseCreate:
+    response = wire_settings.ResponseSettings(metadata={"client_event_id": event_id})
+    if settings.given:
+        response.omni = _omni(settings)
+    return events.ResponseCreate(event_id=event_id, response=response)
+
+
+def _omni(settings: GenerationSettings, **more: Any) -> wire_settings.OmniSettings:
+    return msgspec.convert({**settings.given, **more}, wire_settings.OmniSettings)
+
+
+def _item_id(event: events.ServerEvent) -> str | None:
+    """The id of the item the event tells, if it tells one."""
+    return getattr(getattr(event, "item", None), "id", None)
+
+
+def _type_of(event: events.ServerEvent) -> str:
+    return event.type if isinstance(event, events.UnknownEvent) else str(event.__struct_config__.tag)
+
+
+def _samples(chunk: bytes | Pcm) -> Pcm:
+    if isinstance(chunk, bytes | bytearray):
+        if len(chunk) % 2:
+            raise MediaError(f"a chunk of {len(chunk)} bytes is no 16-bit PCM; send whole samples of two bytes")
+        return np.frombuffer(chunk, "<i2").astype(np.int16)
+    if chunk.dtype != np.int16 or chunk.ndim != 1:
+        raise MediaError(f"a chunk of {chunk.dtype} and shape {chunk.shape} is no PCM; send int16 of (num_samples,)")
+    return chunk

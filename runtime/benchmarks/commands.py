@@ -1,0 +1,6 @@
+"""What `omni bench` offers."""
+
+from runtime.benchmarks.session import session
+from runtime.benchmarks.step import step
+
+COMMANDS = (step, session)

@@ -1,0 +1,245 @@
+"""The composition root: builds model, executor, engine and app, and hands each to the next.
+
+What is heavy is imported where it is used, so that `omni --help` and a wrong option answer at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from runtime.config import ServeSettings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from runtime.engine.engine import Engine
+    from runtime.engine.model import OmniModel
+    from runtime.server.model_card import ModelCard
+    from runtime.server.settings import ServerSettings
+
+SESSION_PATH = "/v1/realtime"
+CANVAS_POSITIONS = 1024  # 30 s of speech, a picture and a reply fit
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=int, help="Port; 0 takes any free one.  [default: 8765]")
+@click.option("--model", type=click.Path(), help="Folder of a model.  [default: the embedded one]")
+@click.option("--threads", type=int, help="Threads of the forward pass.  [default: torch's choice]")
+@click.option("--api-key", help="What clients must send.  [default: everybody may come in]")
+@click.option("--max-sessions", type=int, help="Sockets open at a time.  [default: 64]")
+@click.option("--ready-json", is_flag=True, help="Print one JSON line, url and pid, once connections are taken.")
+def serve(ready_json: bool, **options: object) -> None:
+    """Serve the model on a websocket.
+
+    Each option may also come from the environment: OMNI_HOST, OMNI_PORT, OMNI_MODEL, OMNI_THREADS, OMNI_API_KEY,
+    OMNI_MAX_SESSIONS, OMNI_ALLOWED_HOSTS, OMNI_ALLOWED_ORIGINS.
+    """
+    try:
+        settings = read_settings(options)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    signal.signal(signal.SIGTERM, _stop)
+    with installed("runtime"):
+        from runtime.server import serving
+        from runtime.server.app import create_app
+    server_settings = server_settings_of(settings)
+    try:
+        # Before the model is read, so that a port in use is told at once.
+        listener = serving.bind(settings.host, settings.port, server_settings)
+    except serving.BindError as error:
+        raise click.ClickException(str(error)) from None
+    with listener:
+        engine, card = start_engine(settings)
+        app = create_app(engine, card, server_settings)
+        url = serving.url_of(listener) + SESSION_PATH
+        try:
+            serving.Server(app, lambda: announce(url, ready_json)).run(sockets=[listener])
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+        finally:
+            engine.close()
+
+
+def start_engine(settings: ServeSettings) -> tuple[Engine, ModelCard]:
+    """Read the model and start the engine on it. A model that cannot be used ends the command in one line."""
+    with installed("runtime"):
+        from runtime.engine.denoising import DenoisingEngine, EngineLimits
+        from runtime.engine.model import load_model
+        from runtime.executors.in_process import InProcessExecutor
+        from runtime.models.checkpoints import CheckpointError
+    try:
+        model = load_model(settings.model)
+    except CheckpointError as error:
+        raise click.ClickException(" ".join(str(error).split())) from None
+    executor = InProcessExecutor(model.backbone, num_threads=settings.threads)
+    return DenoisingEngine(model, executor, EngineLimits(canvas_positions=CANVAS_POSITIONS)), card_of(model)
+
+
+def card_of(model: OmniModel) -> ModelCard:
+    """What clients are told of the model."""
+    from runtime.server.model_card import ModelCard, PictureShape
+
+    rows, columns = model.image_grid
+    side = model.image_size_px
+    # The embedded model was trained on single turns; more of the conversation would only confuse it.
+    return ModelCard(model.name, model.recipes, PictureShape(side, side, columns, rows), max_turns=1)
+
+
+def server_settings_of(settings: ServeSettings) -> ServerSettings:
+    from runtime.server.settings import LOOPBACK_HOSTS, ServerSettings
+
+    hosts = settings.allowed_hosts
+    if hosts is None:
+        hosts = LOOPBACK_HOSTS if settings.on_loopback else ("*",)
+    return ServerSettings(
+        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+        allowed_hosts=(*hosts, settings.host),
+        allowed_origins=settings.allowed_origins,
+        max_sessions=settings.max_sessions,
+    )
+
+
+def announce(url: str, ready_json: bool) -> None:
+    if ready_json:
+        click.echo(json.dumps({"url": url, "pid": os.getpid()}))
+    else:
+        click.echo(f"ready at {url} (Ctrl-C ends it)", err=True)
+
+
+def _stop(*_: object) -> NoReturn:
+    """SIGTERM ends the program as a return does, with everything closed."""
+    sys.exit(0)
+
+
+@contextmanager
+def installed(extra: str) -> Iterator[None]:
+    """Turns an import of what is not installed into one line that says what to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("runtime", "omnisdk"):
+            raise  # ours: no package brings it
+        raise click.ClickException(
+            f"this needs packages that are not installed ({error}); install them with: pip install 'omnisdk[{extra}]'"
+        ) from None
+
+
+class LaterGroup(click.Group):
+    """A group whose commands are the `COMMANDS` of another module, imported when the group is used; and `all`.
+
+    Each of them takes `--json FILE`.
+    """
+
+    def __init__(self, *, module: str, extra: str, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._module, self._extra = module, extra
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._loaded())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self._loaded().get(cmd_name)
+
+    def _loaded(self) -> dict[str, click.Command]:
+        with installed(self._extra):
+            commands = importlib.import_module(self._module).COMMANDS
+        named = {str(command.name): command for command in commands}
+        return {**named, "all": one_after_another(named)}
+
+
+def one_after_another(commands: Mapping[str, click.Command]) -> click.Command:
+    """The command `all`. One that fails does not keep the others from running."""
+
+    @click.command("all")
+    @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write all figures here.")
+    def run_all(json_file: Path | None) -> None:
+        """Run them all."""
+        figures: dict[str, Any] = {}
+        failed: dict[str, str] = {}
+        for name, command in commands.items():
+            click.echo(f"== {name}")
+            try:
+                figures[name] = figures_of(command)
+            except click.ClickException as error:
+                failed[name] = error.format_message()
+        if json_file is not None:
+            json_file.write_text(json.dumps(figures, indent=2) + "\n")
+        if failed:
+            raise click.ClickException("; ".join(f"{name} failed: {why}" for name, why in failed.items()))
+
+    return run_all
+
+
+def figures_of(command: click.Command) -> Any:
+    """What the command writes to its `--json` file."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "figures.json"
+        command.main(["--json", str(path)], prog_name=command.name, standalone_mode=False)
+        return json.loads(path.read_text())
+
+
+bench = LaterGroup(
+    name="bench", module="runtime.benchmarks.commands", extra="runtime", help="Measure the speed of this machine."
+)
+evaluate = LaterGroup(
+    name="eval", module="runtime.evaluation.commands", extra="runtime,train", help="Measure the quality of a model."
+)
+
+# How the embedded model is made, in order: name, module, arguments. Each goes on where it was stopped.
+TRAINING_STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "drawings": ("runtime.training.data.drawings", ()),
+    "speech": ("runtime.training.data.speech", ()),
+    "text": ("runtime.training.text", ()),
+    "image-tokenizer": ("runtime.training.image_tokenizer", ()),
+    "pictures": ("runtime.training.pictures", ()),
+    "image-decoder": ("runtime.training.image_decoder", ()),
+    "speech-encoder": ("runtime.training.speech_encoder", ()),
+    "heard": ("runtime.training.heard", ()),
+    "backbone-pictures": ("runtime.training.backbone", ("pictures",)),
+    "backbone-speech": ("runtime.training.backbone", ("speech",)),
+    "package": ("runtime.training.package", ()),
+}
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("stage", metavar="STAGE", type=click.Choice(["all", *TRAINING_STAGES]))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def train(stage: str, arguments: tuple[str, ...]) -> None:
+    """Make the embedded model again, from nothing.
+
+    STAGE is `all`, or one of drawings, speech, text, image-tokenizer, pictures, speech-encoder, backbone-pictures,
+    backbone-speech, package, in this order. Each goes on where it was stopped. ARGUMENTS go to the stage itself:
+    `omni train image-tokenizer -- --help` tells which it takes.
+    """
+    for name in TRAINING_STAGES if stage == "all" else (stage,):
+        module, fixed = TRAINING_STAGES[name]
+        click.echo(f"== {name}", err=True)
+        code = subprocess.run([sys.executable, "-m", module, *fixed, *arguments]).returncode
+        if code:
+            raise click.ClickException(
+                f"stage {name} ended with exit code {code}; "
+                "once that is mended, the same command goes on where it stopped"
+            )
+
+
+@click.group()
+def main() -> None:
+    """The runtime's own commands, for `python -m runtime.cli`."""
+
+
+for command in (serve, bench, evaluate, train):
+    main.add_command(command)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""How a runtime is served: read from options first, then from the environment (OMNI_HOST, OMNI_PORT, ...)."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+EMBEDDED_MODEL = Path(__file__).with_name("embedded")
+ENVIRONMENT_PREFIX = "OMNI_"
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or out of range; the message names the setting, what came and what is allowed."""
+
+
+class ServeSettings(BaseModel):
+    """What a person may set of a server.
+
+    host, port: where it listens; port 0 takes any free one. model: folder of the checkpoint. threads: of the forward
+    pass, None leaves the choice to torch. api_key: what clients must send, None lets everybody in.
+    max_sessions: sockets open at a time. allowed_hosts: names the server may be called by, "*" for any; None allows
+    this machine's own names on a loopback address and any name elsewhere. allowed_origins: pages of other servers
+    that may connect. In the environment, lists are separated by commas.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8765, ge=0, le=65535)
+    model: Path = EMBEDDED_MODEL
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    api_key: SecretStr | None = None
+    max_sessions: int = Field(default=64, ge=1, le=100_000)
+    allowed_hosts: tuple[str, ...] | None = None
+    allowed_origins: tuple[str, ...] = ()
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only programs of this machine can connect."""
+        return self.host in LOOPBACK_HOSTS or self.host.startswith("127.")
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, names: object) -> object:
+        return tuple(filter(None, map(str.strip, names.split(",")))) if isinstance(names, str) else names
+
+    @field_validator("api_key")
+    @classmethod
+    def _not_blank(cls, key: SecretStr | None) -> SecretStr | None:
+        """An empty variable in a shell script must not open the door by accident, nor pass as a key."""
+        if key is not None and not key.get_secret_value().strip():
+            raise ValueError("is empty; give a key, or leave it out to let everybody in")
+        return key
+
+
+def read_settings(options: Mapping[str, object], environment: Mapping[str, str] | None = None) -> ServeSettings:
+    """The settings: `options` that are not None, then the environment's OMNI_ variables, then the defaults.
+
+    Raises SettingsError.
+    """
+    variables = os.environ if environment is None else environment
+    given: dict[str, object] = {}
+    for name in ServeSettings.model_fields:
+        variable = ENVIRONMENT_PREFIX + name.upper()
+        if options.get(name) is not None:
+            given[name] = options[name]
+        elif variable in variables:
+            given[name] = variables[variable]
+    unknown = sorted(set(options) - set(ServeSettings.model_fields))
+    if unknown:
+        raise SettingsError(f"unknown setting {', '.join(unknown)}; allowed: {', '.join(ServeSettings.model_fields)}")
+    try:
+        return ServeSettings.model_validate(given)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error, options)) from None
+
+
+def _sentence(error: ValidationError, options: Mapping[str, object]) -> str:
+    """The first problem, with the name the person used: the option's or the variable's."""
+    problem = error.errors(include_url=False, include_input=True)[0]
+    name = str(problem["loc"][0])
+    source = name if options.get(name) is not None else ENVIRONMENT_PREFIX + name.upper()
+    came = "" if name == "api_key" else f" {problem['input']!r}"
+    return f"{source}{came}: {problem['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,164 @@
+"""A response being made: its canvas, how far it is, and what the next forward pass has to score for it."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
+from runtime.diffusion.canvas import Canvas, Slot
+from runtime.diffusion.denoise import close_text, commit_all, denoise_step, masked_positions, step_generator
+from runtime.diffusion.guidance import guided
+from runtime.engine.engine import Sink
+from runtime.engine.output import Usage
+from runtime.engine.recipe import SlotRecipe
+from runtime.engine.request import GenerationRequest
+from runtime.executors.executor import ForwardItem
+
+
+@dataclass
+class ActiveResponse:
+    """Belongs to the engine's thread.
+
+    submitted_s, began_s: clock readings; began_s when its first step could start.
+    slot_steps: steps run by slot name. guesses: the likeliest tokens of each slot at its last step.
+    pictures: the latest picture of each image slot; finished_pictures: which of them are final.
+    committing: fill all that is left in the next step.
+    """
+
+    request: GenerationRequest
+    sink: Sink
+    submitted_s: float
+    canvas: Canvas
+    unprompted: Canvas | None
+    began_s: float
+    last_served: int = 0
+    committing: bool = False
+    slot_steps: Counter[str] = field(default_factory=Counter)
+    unmasked_per_step: list[int] = field(default_factory=list)
+    guesses: dict[str, Tensor] = field(default_factory=dict)
+    pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    finished_pictures: set[str] = field(default_factory=set)
+
+    @property
+    def num_canvases(self) -> int:
+        return 1 if self.unprompted is None else 2
+
+    @property
+    def longest_canvas(self) -> int:
+        return max(len(self.canvas), len(self.unprompted) if self.unprompted is not None else 0)
+
+    @property
+    def num_steps(self) -> int:
+        """Steps run."""
+        return len(self.unmasked_per_step)
+
+    @property
+    def planned_steps(self) -> int:
+        """Steps run and still to run; fewer than the recipe's when a text ends early."""
+        rest = sum(
+            max(1, recipe.steps - self.slot_steps[recipe.name])
+            for recipe, slot in zip(self.request.recipe.slots, self.canvas.slots, strict=True)
+            if self.canvas.num_masked(slot)
+        )
+        return self.num_steps + rest
+
+    @property
+    def complete(self) -> bool:
+        return self.canvas.active_slot is None
+
+    def recipe_of(self, slot: Slot) -> SlotRecipe:
+        return self.request.recipe.slots[slot.stage]
+
+    def open_slots(self) -> tuple[Slot, ...]:
+        """The slots the next step fills: one, or all that is left when committing."""
+        if self.committing:
+            return tuple(slot for slot in self.canvas.slots if self.canvas.num_masked(slot))
+        active = self.canvas.active_slot
+        return () if active is None else (active,)
+
+    def items(self) -> list[ForwardItem]:
+        """For each open slot one item, and a second without the prompt where it is guided."""
+        return [item for slot in self.open_slots() for item in self._slot_items(slot)]
+
+    def _slot_items(self, slot: Slot) -> list[ForwardItem]:
+        rows = masked_positions(self.canvas, slot)
+        items = [ForwardItem(self.canvas, rows, slot.vocabulary)]
+        if self.recipe_of(slot).guidance_scale and self.unprompted is not None:
+            twin = self.unprompted.slot(slot.name)
+            # Earlier slots stay masked there: the comparison is with nothing said, not with nothing but the transcript.
+            unprompted = self.unprompted.fill(
+                torch.arange(twin.start, twin.start + twin.length),
+                self.canvas.tokens_of(slot),
+                self.canvas.confidence[slot.positions],
+            )
+            items.append(ForwardItem(unprompted, rows - slot.start + twin.start, slot.vocabulary))
+        return items
+
+    def advance(self, scores: list[Tensor], vocabulary: Vocabulary) -> None:
+        """Denoise with the scores of `items`, in their order."""
+        slots, left = self.open_slots(), iter(scores)
+        before = self.canvas.masked.sum()
+        for slot in slots:
+            slot_scores = self._slot_scores(slot, left)
+            self._guess(slot, slot_scores)
+            self.canvas = self._denoise(slot, slot_scores)
+            if slot.modality == "text":
+                self.canvas = close_text(self.canvas, slot, vocabulary[END_OF_TEXT])
+        self.unmasked_per_step.append(int(before - self.canvas.masked.sum()))
+
+    def _slot_scores(self, slot: Slot, scores: Iterator[Tensor]) -> Tensor:
+        """Takes the scores of `_slot_items` off the front."""
+        conditional = next(scores)
+        scale = self.recipe_of(slot).guidance_scale
+        if not scale or self.unprompted is None:
+            return conditional
+        return guided(conditional, next(scores), scale)
+
+    def _denoise(self, slot: Slot, scores: Tensor) -> Canvas:
+        recipe, step = self.recipe_of(slot), self.slot_steps[slot.name]
+        self.slot_steps[slot.name] += 1
+        if self.committing:
+            return commit_all(self.canvas, slot, scores, recipe)
+        generator = step_generator(self.request.seed, step, slot.name)
+        return denoise_step(self.canvas, slot, scores, recipe, step, generator)
+
+    def _guess(self, slot: Slot, scores: Tensor) -> None:
+        guesses = self.canvas.tokens_of(slot).clone()
+        guesses[guesses == self.canvas.mask_id] = scores.argmax(-1) + slot.vocabulary[0]
+        self.guesses[slot.name] = guesses
+
+    def usage(self, vocabulary: Vocabulary) -> Usage:
+        """What was read and what is written so far; a text's padding does not count."""
+        canvas = self.canvas
+        prompt_stop = min(slot.start for slot in canvas.slots)
+        speech = sum(len(rows.embeddings) for rows in canvas.speech)
+        image = int((canvas.image_cells[:prompt_stop] >= 0).sum())
+        written = Counter[str]()
+        for slot in canvas.slots:
+            tokens = canvas.tokens_of(slot)
+            written[slot.modality] += int(((tokens != canvas.mask_id) & (tokens != vocabulary[END_OF_TEXT])).sum())
+        return Usage(
+            input_text=prompt_stop - speech - image,
+            input_speech=speech,
+            input_image=image,
+            output_text=written["text"],
+            output_speech=written["speech"],
+            output_image=written["image"],
+            steps=self.num_steps,
+        )
+
+    def eta_ms(self, now_s: float) -> float:
+        """Time the rest takes if it goes on as it did."""
+        if not self.num_steps:
+            return math.nan
+        return 1000 * (now_s - self.began_s) / self.num_steps * (self.planned_steps - self.num_steps)
+
+    def overdue(self, now_s: float) -> bool:
+        deadline_ms = self.request.deadline_ms
+        return deadline_ms is not None and 1000 * (now_s - self.submitted_s) >= deadline_ms

@@ -1,0 +1,141 @@
+"""Admission: a request becomes canvases, or is refused with a sentence that says why."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+
+from runtime.codecs.image import ImageCodec
+from runtime.diffusion.canvas import Canvas
+from runtime.engine.model import OmniModel
+from runtime.engine.preview import grid
+from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out
+from runtime.engine.recipe import Recipe
+from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
+
+SPEECH_ROW_MS = 60
+CACHED_MEDIA = 64  # encoded parts kept, so that a conversation's earlier turns are not encoded again
+
+
+class AdmissionError(ValueError):
+    """A request that cannot be answered: what came, what is allowed, what to do."""
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """canvas: what is to be filled. unprompted: the same slots with nothing said, if the recipe is guided."""
+
+    canvas: Canvas
+    unprompted: Canvas | None
+
+
+class Admission:
+    """Encodes the turns of requests and lays them out.
+
+    max_positions: length of the longest canvas that is taken.
+    """
+
+    def __init__(self, model: OmniModel, image: ImageCodec, max_positions: int) -> None:
+        self._model, self._image, self._max_positions = model, image, max_positions
+        self._speech_cache: _Cache[EncodedSpeech] = _Cache(CACHED_MEDIA)
+        self._image_cache: _Cache[EncodedImage] = _Cache(CACHED_MEDIA)
+
+    def admit(self, request: GenerationRequest) -> Admitted:
+        """Raises AdmissionError, ImageError."""
+        self._check_recipe(request.recipe, request.turns)
+        turns = [EncodedTurn(turn.role, tuple(map(self._encode, turn.parts))) for turn in request.turns]
+        canvas = self._lay_out(turns, request.recipe)
+        self._check_length(len(canvas))
+        guided = any(slot.guidance_scale for slot in request.recipe.slots)
+        return Admitted(canvas, self._lay_out(NOTHING_SAID, request.recipe) if guided else None)
+
+    def _lay_out(self, turns: Sequence[EncodedTurn], recipe: Recipe) -> Canvas:
+        return lay_out(turns, recipe, self._model.vocabulary, self._model.text)
+
+    def _check_recipe(self, recipe: Recipe, turns: tuple[Turn, ...]) -> None:
+        if not recipe.slots:
+            raise AdmissionError(f"recipe {recipe.name!r} has no slots; a response needs one at least")
+        spoken = any(isinstance(part, SpeechPart) for turn in turns for part in turn.parts)
+        for slot in recipe.slots:
+            if slot.length < 1 or slot.steps < 1:
+                raise AdmissionError(
+                    f"slot {slot.name!r} has length {slot.length} and {slot.steps} steps; both must be 1 or more"
+                )
+            if slot.position_stride is not None and not spoken:
+                raise AdmissionError(
+                    f"recipe {recipe.name!r} lays its slot {slot.name!r} along speech, but nothing was spoken; "
+                    "add speech or choose a recipe without that slot"
+                )
+        self._check_slots(recipe)
+
+    def _check_slots(self, recipe: Recipe) -> None:
+        """What the model cannot write at all."""
+        for slot in self._lay_out(NOTHING_SAID, recipe).slots:
+            first, stop = slot.vocabulary
+            if stop <= first:
+                raise AdmissionError(
+                    f"slot {slot.name!r} asks for {slot.modality}, for which this model has no tokens; "
+                    f"its recipes are {', '.join(self._model.recipes)}"
+                )
+            if slot.modality == "image":
+                grid(slot)
+
+    def _check_length(self, num_positions: int, what: str = "the conversation and its answer take") -> None:
+        if num_positions > self._max_positions:
+            raise AdmissionError(
+                f"{what} {num_positions} positions; at most {self._max_positions} are allowed; "
+                "shorten the conversation or its media"
+            )
+
+    def _encode(self, part: Part) -> Content:
+        if isinstance(part, TextPart):
+            return part.text
+        if isinstance(part, SpeechPart):
+            key = _digest(part.pcm.tobytes(), part.sample_rate_hz)
+            return self._speech_cache.get(key, lambda: self._encode_speech(part))
+        key = _digest(part.pixels.tobytes(), part.pixels.shape)
+        return self._image_cache.get(key, lambda: self._encode_image(part))
+
+    @torch.inference_mode()
+    def _encode_speech(self, part: SpeechPart) -> EncodedSpeech:
+        if part.sample_rate_hz <= 0:
+            raise AdmissionError(f"a sample rate of {part.sample_rate_hz} Hz came; it must be above 0")
+        if part.pcm.ndim != 1 or not len(part.pcm):
+            raise AdmissionError(
+                f"speech of shape {part.pcm.shape} came; one channel of at least one sample is needed; record again"
+            )
+        duration_ms = 1000 * len(part.pcm) / part.sample_rate_hz
+        # Counted before the work is done: an hour of sound must not hold up the others.
+        self._check_length(round(duration_ms / SPEECH_ROW_MS), f"{duration_ms / 1000:.1f} s of speech take")
+        features = self._model.front_end(part.pcm, part.sample_rate_hz)
+        rows, lengths = self._model.backbone.encode_speech(features[None], torch.tensor([len(features)]))
+        return EncodedSpeech(rows[0, : int(lengths[0])])
+
+    def _encode_image(self, part: ImagePart) -> EncodedImage:
+        return EncodedImage(self._image.encode(part.pixels))
+
+
+T = TypeVar("T")
+
+
+class _Cache(Generic[T]):
+    """The values of the last `size` keys asked for."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[bytes, T] = OrderedDict()
+
+    def get(self, key: bytes, make: Callable[[], T]) -> T:
+        if key not in self._values:
+            self._values[key] = make()
+        self._values.move_to_end(key)
+        if len(self._values) > self._size:
+            self._values.popitem(last=False)
+        return self._values[key]
+
+
+def _digest(content: bytes, shape: object) -> bytes:
+    return hashlib.blake2b(content + repr(shape).encode(), digest_size=16).digest()

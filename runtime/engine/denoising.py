@@ -1,0 +1,306 @@
+"""The denoising engine: every step takes some responses one unmasking further. See `step`."""
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from runtime.codecs.image import ImageCodec
+from runtime.diffusion.canvas import Slot
+from runtime.engine.active_response import ActiveResponse
+from runtime.engine.admission import Admission
+from runtime.engine.engine import Sink
+from runtime.engine.model import OmniModel
+from runtime.engine.output import EngineOutput, Finished, SlotState, Started, StepOutput, Usage
+from runtime.engine.preview import Previewer
+from runtime.engine.request import GenerationRequest
+from runtime.engine.scheduler import choose
+from runtime.executors.executor import Executor
+
+log = logging.getLogger(__name__)
+
+Status = Literal["completed", "cancelled", "incomplete", "failed"]
+
+
+@dataclass(frozen=True)
+class EngineLimits:
+    """canvas_positions: the longest canvas taken. batch_positions: padded positions a step works on, about."""
+
+    canvas_positions: int = 512
+    batch_positions: int = 4096
+
+
+@dataclass
+class _Waiting:
+    """Submitted, not yet admitted."""
+
+    request: GenerationRequest
+    sink: Sink
+    submitted_s: float
+    finalize: bool = False
+
+
+Command = Callable[[], None]
+
+
+class DenoisingEngine:
+    """Implements Engine on an executor, in a thread of its own.
+
+    All state belongs to that thread; the public methods only leave commands for it. With `start=False` there is no
+    thread and the caller turns the crank himself with `run_commands` and `step`.
+    """
+
+    def __init__(
+        self,
+        model: OmniModel,
+        executor: Executor,
+        limits: EngineLimits = EngineLimits(),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        start: bool = True,
+    ) -> None:
+        image = ImageCodec(model.image_tokenizer, model.image_size_px)
+        self._vocabulary = model.vocabulary
+        self._executor = executor
+        self._limits = limits
+        self._clock = clock  # seconds
+        self._admission = Admission(model, image, limits.canvas_positions)
+        self._previewer = Previewer(model.vocabulary, model.text, image)
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._waiting: deque[_Waiting] = deque()
+        self._active: dict[str, ActiveResponse] = {}
+        self._num_served = 0
+        self._closed = False
+        self._gate = threading.Lock()
+        self._closing = False  # guarded by the gate, all else belongs to the thread
+        self._started = start
+        self._thread = threading.Thread(target=self._run, name="denoising-engine", daemon=True)
+        if start:
+            self._thread.start()
+
+    # What others call, from any thread.
+
+    def submit(self, request: GenerationRequest, sink: Sink) -> None:
+        """As Engine.submit. After `close` the request is cancelled at once, in the caller's thread."""
+        waiting = _Waiting(request, sink, self._clock())
+        with self._gate:
+            if not self._closing:
+                self._commands.put(lambda: self._accept(waiting))
+                return
+        _refuse(waiting, "cancelled")
+
+    def cancel(self, request_id: str) -> None:
+        self._commands.put(lambda: self._cancel(request_id))
+
+    def finalize(self, request_id: str) -> None:
+        self._commands.put(lambda: self._finalize(request_id))
+
+    def close(self) -> None:
+        """Returns when the thread has ended; from the engine's own thread (a sink) at once."""
+        with self._gate:  # nothing is submitted behind the command to close, so nothing is left without an end
+            self._closing = True
+            self._commands.put(self._close)
+        if not self._started:
+            self.run_commands()
+        elif threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    # The engine's thread.
+
+    @torch.inference_mode()
+    def _run(self) -> None:
+        while not self._closed:
+            self.run_commands(wait=not self._active and not self._waiting)
+            self.admit_next()
+            self.step()
+
+    def run_commands(self, wait: bool = False) -> None:
+        """Do what was asked since the last step; with `wait`, wait until something is."""
+        try:
+            while True:
+                self._commands.get(block=wait)()
+                wait = False
+        except queue.Empty:
+            return
+
+    def admit_next(self) -> None:
+        """Lay out the longest waiting request. One between two steps: encoding media takes time."""
+        if self._waiting:
+            self._admit(self._waiting.popleft())
+
+    def step(self) -> None:
+        """Schedule, forward, denoise, publish. Without active responses nothing happens."""
+        chosen = self._schedule()
+        for response, scores in self._forward(chosen):
+            if self._denoise(response, scores):
+                self._publish(response)
+
+    def _schedule(self) -> list[ActiveResponse]:
+        chosen = choose(self._active.values(), self._limits.batch_positions)
+        now_s = self._clock()
+        for response in chosen:
+            self._num_served += 1
+            response.last_served = self._num_served
+            response.committing = response.committing or response.overdue(now_s)
+        return chosen
+
+    def _forward(self, chosen: Sequence[ActiveResponse]) -> list[tuple[ActiveResponse, list[Tensor]]]:
+        """One pass for all; if it fails, each alone, so that only the guilty fails."""
+        if not chosen:
+            return []
+        try:
+            work = [(response, response.items()) for response in chosen]
+            scores = iter(self._executor.forward([item for _, items in work for item in items]))
+            return [(response, [next(scores) for _ in items]) for response, items in work]
+        except Exception as error:  # noqa: BLE001 - whatever a model raises, the engine lives on
+            if len(chosen) == 1:
+                self._fail(chosen[0], error)
+                return []
+            log.warning("a forward pass of %d responses failed, trying each alone: %s", len(chosen), error)
+        return [done for response in chosen for done in self._forward([response])]
+
+    def _denoise(self, response: ActiveResponse, scores: list[Tensor]) -> bool:
+        try:
+            response.advance(scores, self._vocabulary)
+            return True
+        except Exception as error:  # noqa: BLE001
+            self._fail(response, error)
+            return False
+
+    def _publish(self, response: ActiveResponse) -> None:
+        """A partial if one is due, or the end."""
+        every = response.request.partial_every
+        try:
+            if response.complete:
+                self._finish(response, "incomplete" if response.committing else "completed")
+            elif every and response.num_steps % every == 0:
+                self._send(response, self._partial(response))
+        except Exception as error:  # noqa: BLE001
+            self._fail(response, error)
+
+    # Commands, run between steps.
+
+    def _accept(self, waiting: _Waiting) -> None:
+        request_id = waiting.request.request_id
+        if request_id in self._active or any(other.request.request_id == request_id for other in self._waiting):
+            _refuse(waiting, "failed", f"a request {request_id!r} is running already; choose another id")
+        else:
+            self._waiting.append(waiting)
+
+    def _cancel(self, request_id: str) -> None:
+        for waiting in [w for w in self._waiting if w.request.request_id == request_id]:
+            self._waiting.remove(waiting)
+            _refuse(waiting, "cancelled")
+        if request_id in self._active:
+            self._finish(self._active[request_id], "cancelled")
+
+    def _finalize(self, request_id: str) -> None:
+        for waiting in self._waiting:
+            waiting.finalize = waiting.finalize or waiting.request.request_id == request_id
+        if request_id in self._active:
+            self._active[request_id].committing = True
+
+    def _close(self) -> None:
+        self._closed = True
+        for request_id in [w.request.request_id for w in self._waiting] + list(self._active):
+            self._cancel(request_id)
+
+    # The life of a response.
+
+    def _admit(self, waiting: _Waiting) -> None:
+        request = waiting.request
+        try:
+            admitted = self._admission.admit(request)
+        except ValueError as error:  # of the request: AdmissionError, ImageError
+            _refuse(waiting, "failed", str(error))
+            return
+        except Exception as error:
+            log.exception("request %s could not be laid out", request.request_id)
+            _refuse(waiting, "failed", f"the request could not be laid out: {error}")
+            return
+        response = ActiveResponse(
+            request,
+            waiting.sink,
+            waiting.submitted_s,
+            admitted.canvas,
+            admitted.unprompted,
+            began_s=self._clock(),
+            committing=waiting.finalize,
+        )
+        self._active[request.request_id] = response
+        slots = tuple(self._previewer.state(response.canvas, slot) for slot in response.canvas.slots)
+        self._send(response, Started(request.request_id, slots, response.planned_steps, request.seed))
+
+    def _partial(self, response: ActiveResponse) -> StepOutput:
+        return StepOutput(
+            request_id=response.request.request_id,
+            step=response.num_steps,
+            steps=response.planned_steps,
+            unmasked_ratio=response.canvas.unmasked_ratio,
+            eta_ms=response.eta_ms(self._clock()),
+            slots=self._states(response, paint=response.request.previews),
+        )
+
+    def _finish(self, response: ActiveResponse, status: Status, error: str | None = None) -> None:
+        del self._active[response.request.request_id]
+        finished = Finished(
+            request_id=response.request.request_id,
+            status=status,
+            slots=self._states(response, paint=response.complete) if error is None else (),
+            usage=response.usage(self._vocabulary),
+            steps=response.num_steps,
+            unmasked_per_step=tuple(response.unmasked_per_step),
+            error=error,
+        )
+        _deliver(response.sink, finished)
+
+    def _fail(self, response: ActiveResponse, error: Exception) -> None:
+        log.error("request %s failed", response.request.request_id, exc_info=error)
+        # It may be out already, if publishing its end is what failed.
+        self._active.setdefault(response.request.request_id, response)
+        self._finish(response, "failed", f"the model failed on this request: {error}")
+
+    def _states(self, response: ActiveResponse, paint: bool) -> tuple[SlotState, ...]:
+        return tuple(self._state(response, slot, paint) for slot in response.canvas.slots)
+
+    def _state(self, response: ActiveResponse, slot: Slot, paint: bool) -> SlotState:
+        if slot.modality == "image" and paint:
+            self._paint(response, slot)
+        return self._previewer.state(response.canvas, slot, response.pictures.get(slot.name))
+
+    def _paint(self, response: ActiveResponse, slot: Slot) -> None:
+        """Bring the slot's picture up to date; a finished one is painted once."""
+        if slot.name in response.finished_pictures:
+            return
+        picture = self._previewer.paint(response.canvas, slot, response.guesses.get(slot.name))
+        if picture is not None:
+            response.pictures[slot.name] = picture
+        if not response.canvas.num_masked(slot):
+            response.finished_pictures.add(slot.name)
+
+    def _send(self, response: ActiveResponse, output: EngineOutput) -> None:
+        """A sink that raises has nobody behind it any more: its response is dropped."""
+        if not _deliver(response.sink, output):
+            self._active.pop(response.request.request_id, None)
+
+
+def _refuse(waiting: _Waiting, status: Status, error: str | None = None) -> None:
+    """The end of a request that never had a canvas."""
+    finished = Finished(waiting.request.request_id, status, (), Usage(), steps=0, error=error)
+    _deliver(waiting.sink, finished)
+
+
+def _deliver(sink: Sink, output: EngineOutput) -> bool:
+    try:
+        sink(output)
+        return True
+    except Exception:
+        log.exception("the receiver of request %s failed on %s", output.request_id, type(output).__name__)
+        return False

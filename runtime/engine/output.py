@@ -1,0 +1,105 @@
+"""What the engine tells: the state of a canvas after a step, and its end."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.diffusion.canvas import Modality
+
+
+@dataclass(frozen=True)
+class TextSpan:
+    """Characters [start, end) of a text snapshot and how sure they are; `masked` where nothing is known yet."""
+
+    start: int
+    end: int
+    masked: bool
+    confidence: float
+
+
+@dataclass(frozen=True)
+class SlotState:
+    """A snapshot of one slot.
+
+    tokens: (length,) int64 ids, -1 where masked. confidence: (length,) float32.
+    text, spans: a text slot's reading, "▒" for each masked position. Trailing padding is not part of it.
+    image: (height, width, 3) uint8 preview or final picture of an image slot, or None.
+    grid: rows, columns of an image slot.
+    """
+
+    name: str
+    modality: Modality
+    tokens: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    text: str | None = None
+    spans: tuple[TextSpan, ...] = ()
+    image: NDArray[np.uint8] | None = None
+    grid: tuple[int, int] | None = None
+
+    @property
+    def masked(self) -> NDArray[np.bool_]:
+        return self.tokens < 0
+
+    @property
+    def complete(self) -> bool:
+        return not bool(self.masked.any())
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens read and written, by modality; `steps` denoise steps run."""
+
+    input_text: int = 0
+    input_speech: int = 0
+    input_image: int = 0
+    output_text: int = 0
+    output_speech: int = 0
+    output_image: int = 0
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class Started:
+    """The canvas is laid out: every slot with its length, all masked."""
+
+    request_id: str
+    slots: tuple[SlotState, ...]
+    steps: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """A partial: a snapshot, so that a slow reader may skip any number of them.
+
+    step counts from 1; steps is how many are planned; eta_ms the time the rest is expected to take.
+    """
+
+    request_id: str
+    step: int
+    steps: int
+    unmasked_ratio: float
+    eta_ms: float
+    slots: tuple[SlotState, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of a request, always the last output.
+
+    status: completed; cancelled (by `cancel`); incomplete (committed early by `finalize` or its deadline);
+        failed, then `error` says why and slots may be empty.
+    """
+
+    request_id: str
+    status: Literal["completed", "cancelled", "incomplete", "failed"]
+    slots: tuple[SlotState, ...]
+    usage: Usage
+    steps: int
+    unmasked_per_step: tuple[int, ...] = ()
+    error: str | None = None
+
+
+EngineOutput = Started | StepOutput | Finished

@@ -1,0 +1,115 @@
+"""Previews: what is known of a slot while it is being unmasked, made readable and visible."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from runtime.codecs.image import ImageCodec
+from runtime.codecs.text import TextCodec
+from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
+from runtime.diffusion.canvas import Canvas, Slot
+from runtime.engine.output import SlotState, TextSpan
+
+MASKED_CHARACTER = "▒"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text slot made readable."""
+
+    text: str
+    spans: tuple[TextSpan, ...]
+
+
+@dataclass(frozen=True)
+class Previewer:
+    """Turns slots of a canvas into the snapshots clients see."""
+
+    vocabulary: Vocabulary
+    text: TextCodec
+    image: ImageCodec
+
+    def state(self, canvas: Canvas, slot: Slot, picture: NDArray[np.uint8] | None = None) -> SlotState:
+        """A snapshot of `slot`; `picture` is shown for an image slot."""
+        tokens = canvas.tokens_of(slot)
+        reading = self.read(canvas, slot) if slot.modality == "text" else None
+        return SlotState(
+            name=slot.name,
+            modality=slot.modality,
+            tokens=tokens.masked_fill(tokens == canvas.mask_id, -1).numpy(),
+            confidence=canvas.confidence[slot.positions].clone().numpy(),
+            text=reading.text if reading else None,
+            spans=reading.spans if reading else (),
+            image=picture,
+            grid=grid(slot) if slot.modality == "image" else None,
+        )
+
+    def read(self, canvas: Canvas, slot: Slot) -> Reading:
+        """The text up to the first end of text, "▒" for each masked position, a span for each token and masked run."""
+        tokens = canvas.tokens_of(slot).tolist()
+        ends = [i for i, token in enumerate(tokens) if token == self.vocabulary[END_OF_TEXT]]
+        said = tokens[: ends[0]] if ends else tokens
+        confidence = canvas.confidence[slot.positions].tolist()
+        text, spans = "", []
+        for start, stop in _runs(said, canvas.mask_id):
+            if said[start] == canvas.mask_id:
+                spans.append(TextSpan(len(text), len(text) + stop - start, True, 0.0))
+                text += MASKED_CHARACTER * (stop - start)
+            else:
+                ends_at = self._ends(said[start:stop], follows=bool(text))
+                for i, (begin, end) in enumerate(pairwise([0, *ends_at])):
+                    if end > begin:
+                        spans.append(TextSpan(len(text) + begin, len(text) + end, False, confidence[start + i]))
+                text += self._decode(said[start:stop], follows=bool(text))
+        return Reading(text, tuple(spans))
+
+    def paint(self, canvas: Canvas, slot: Slot, guesses: Tensor | None) -> NDArray[np.uint8] | None:
+        """The picture as far as it is known; masked cells show the present best guess.
+
+        guesses: (slot length,) token ids, or None before the slot's first step, when there is nothing to see.
+        """
+        tokens = canvas.tokens_of(slot)
+        masked = tokens == canvas.mask_id
+        if bool(masked.any()):
+            if guesses is None:
+                return None
+            tokens = torch.where(masked, guesses, tokens)
+        return self.image.decode((tokens - self.vocabulary.image[0]).view(grid(slot)))
+
+    def _ends(self, run: list[int], follows: bool) -> list[int]:
+        """Where each token of a run ends in the run's text. A character of several tokens belongs to its last."""
+        text = self._decode(run, follows)
+        ends: list[int] = []
+        for i in range(1, len(run) + 1):
+            begun = self._decode(run[:i], follows).rstrip("\ufffd")
+            ends.append(max(len(begun) if text.startswith(begun) else 0, ends[-1] if ends else 0))
+        if ends:
+            ends[-1] = len(text)
+        return ends
+
+    def _decode(self, run: list[int], follows: bool) -> str:
+        """Text of consecutive tokens. A leading blank, which the codec strips, stays if something precedes."""
+        if not follows:
+            return self.text.decode(run)
+        anchor = self.text.encode("a")
+        return self.text.decode(anchor + run)[len(self.text.decode(anchor)) :]
+
+
+def grid(slot: Slot) -> tuple[int, int]:
+    """Rows and columns of an image slot, which is square. Raises ValueError if it is not."""
+    side = math.isqrt(slot.length)
+    if side * side != slot.length:
+        raise ValueError(f"image slot {slot.name!r} has {slot.length} positions; a square number is needed")
+    return side, side
+
+
+def _runs(tokens: list[int], mask_id: int) -> list[tuple[int, int]]:
+    """[start, stop) of the longest runs that are all masked or all known, in order."""
+    edges = [i for i in range(1, len(tokens)) if (tokens[i] == mask_id) != (tokens[i - 1] == mask_id)]
+    bounds = [0, *edges, len(tokens)] if tokens else []
+    return list(pairwise(bounds))

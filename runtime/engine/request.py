@@ -1,0 +1,60 @@
+"""What the engine is asked: a conversation, a recipe, a seed."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.engine.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class TextPart:
+    text: str
+
+
+@dataclass(frozen=True)
+class SpeechPart:
+    """pcm: (samples,) int16, mono, at `sample_rate_hz`."""
+
+    pcm: NDArray[np.int16]
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True)
+class ImagePart:
+    """pixels: (height, width, 3) uint8 RGB."""
+
+    pixels: NDArray[np.uint8]
+
+
+Part = TextPart | SpeechPart | ImagePart
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One side's say."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One response to make.
+
+    turns: the conversation, oldest first; the response answers its end.
+    partial_every: a partial after this many denoise steps; 0 for none but the finished answer.
+    previews: whether partials carry the picture as far as it is known (decoding costs time).
+    deadline_ms: soft; past it the rest is committed at once. None: no deadline.
+    """
+
+    request_id: str
+    turns: tuple[Turn, ...]
+    recipe: Recipe
+    seed: int = 0
+    partial_every: int = 1
+    previews: bool = True
+    deadline_ms: int | None = None
+    tenant: str = field(default="")

@@ -1,0 +1,5 @@
+"""What `omni eval` offers."""
+
+from runtime.evaluation.report_card import quality
+
+COMMANDS = (quality,)

@@ -1,0 +1,211 @@
+"""How good the embedded model is, on combinations, voices and a drawing style it never saw: `omni eval`.
+
+Every figure comes with the number of answers, a 95 % interval, what chance would give and, where a judge is involved,
+what the judge says of real pictures (its ceiling).
+"""
+
+import json
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+
+from runtime.engine.engine import Engine
+from runtime.engine.model import OmniModel
+from runtime.engine.output import Finished
+from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
+from runtime.evaluation.answers import answer_all, slot_of
+from runtime.evaluation.image_probe import load_probe
+from runtime.evaluation.picture_checks import Verdict, judge_pictures, summarise
+from runtime.evaluation.word_errors import edit_distance
+from runtime.training.data.drawings import Drawings, load_drawings
+from runtime.training.data.fetch import cache_folder
+from runtime.training.data.scenes import render
+from runtime.training.data.speech import SAMPLE_RATE, Utterance, load_utterances
+from runtime.training.world import BACKGROUNDS, THINGS, Scene, parse_request, questions, random_scene, request_to_draw
+
+DRAWN_STYLE, UNSEEN_STYLE = "twemoji", "openmoji"
+LAYOUT_NAMES = ("things", "things_single", "things_multiple", "background", "count", "relation")
+CHANCE = {"background": 1 / len(BACKGROUNDS)} | {
+    name: 1 / len(THINGS) for name in ("things", "things_single", "things_multiple")
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the report card. `value` in 0 … 1; `low`, `high` bound it with 95 % confidence."""
+
+    measure: str
+    value: float
+    num: int
+    low: float
+    high: float
+    ceiling: float | None = None
+    chance: float | None = None
+
+    def __str__(self) -> str:
+        bounds = f"[{self.low:.1%}, {self.high:.1%}]"
+        beside = [f"ceiling {self.ceiling:.1%}"] * (self.ceiling is not None)
+        beside += [f"chance {self.chance:.1%}"] * (self.chance is not None)
+        return f"{self.measure:<44} {self.value:>7.1%}  {bounds:<16} n={self.num:<4} {', '.join(beside)}"
+
+
+def share(measure: str, rights: Sequence[bool], **beside: float | None) -> Figure:
+    """A share of right answers with its Wilson interval."""
+    n, p, z = len(rights), sum(rights) / len(rights), 1.96
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return Figure(measure, p, n, max(0.0, middle - half), min(1.0, middle + half), **beside)
+
+
+def word_errors(measure: str, pairs: Sequence[tuple[str, str]]) -> Figure:
+    """Word error rate with an interval from resampling the utterances."""
+    errors = np.array([edit_distance(said.split(), heard.split()) for said, heard in pairs])
+    words = np.array([len(said.split()) for said, _ in pairs])
+    draws = np.random.default_rng(0).integers(0, len(pairs), (1000, len(pairs)))
+    low, high = np.quantile(errors[draws].sum(1) / words[draws].sum(1), (0.025, 0.975))
+    return Figure(measure, float(errors.sum() / words.sum()), len(pairs), float(low), float(high))
+
+
+class ReportCard:
+    """Measures one model through one engine."""
+
+    def __init__(self, model: OmniModel, engine: Engine, cache: Path, num: int, sheet: Path | None = None) -> None:
+        self.model, self.engine, self.cache, self.num, self.sheet = model, engine, cache, num, sheet
+        self.drawings: Drawings = load_drawings(cache)
+        self.probe = load_probe(cache)
+        self.figures: list[Figure] = []
+
+    def measure(self, tasks: Sequence[str]) -> list[Figure]:
+        for task in tasks:
+            TASKS[task](self)
+        return self.figures
+
+    def add(self, figure: Figure) -> None:
+        print(figure, flush=True)
+        self.figures.append(figure)
+
+    def ask(self, recipe: str, parts: Sequence[tuple[Part, ...]]) -> list[Finished]:
+        """One answer for each user turn."""
+        return answer_all(
+            self.engine,
+            [
+                GenerationRequest(f"{recipe}-{i}", (Turn("user", turn),), self.model.recipes[recipe], seed=i)
+                for i, turn in enumerate(parts)
+            ],
+        )
+
+    def scenes(self, num: int) -> list[Scene]:
+        rng = random.Random(2)
+        return [random_scene(rng, held_out=True) for _ in range(num)]
+
+    def judge(self, name: str, scenes: Sequence[Scene], answers: Sequence[Finished]) -> None:
+        """Pictures against the scenes they should show, beside the same judge on real pictures of those scenes."""
+        pictures = [slot_of(answer, "image").image for answer in answers]
+        drawn = [picture for picture in pictures if picture is not None]
+        real = [render(scene, self.drawings, DRAWN_STYLE) for scene in scenes]
+        ceiling = summarise(judge_pictures(scenes, real, self.probe))
+        verdicts = judge_pictures(scenes, drawn, self.probe)
+        for kind in LAYOUT_NAMES:
+            rights = [right for verdict in verdicts for right in rights_of(verdict, kind)]
+            if rights:
+                self.add(share(f"{name}: {kind}", rights, ceiling=ceiling[kind], chance=CHANCE.get(kind)))
+        if self.sheet is not None:
+            save_sheet(real[:24], drawn[:24], self.sheet / f"{name.replace(' ', '_')}.png")
+
+    def text_to_image(self) -> None:
+        scenes, rng = self.scenes(self.num), random.Random(3)
+        answers = self.ask("text_to_image", [(TextPart(request_to_draw(scene, rng)),) for scene in scenes])
+        self.judge("text to image", scenes, answers)
+
+    def speech_to_image(self) -> None:
+        spoken = [
+            (utterance, scene)
+            for utterance in load_utterances("test_held_out_voices", self.cache)
+            if (scene := parse_request(utterance.text)) is not None
+        ][: self.num]
+        answers = self.ask("speech_to_image", [(speech_part(utterance),) for utterance, _ in spoken])
+        self.judge("speech to image", [scene for _, scene in spoken], answers)
+
+    def speech_to_text(self) -> None:
+        for name, split in (("held-out", "test_held_out_voices"), ("known", "test_known_voice")):
+            utterances = load_utterances(split, self.cache)[: self.num]  # type: ignore[arg-type]
+            answers = self.ask("speech_to_text", [(speech_part(utterance),) for utterance in utterances])
+            heard = [slot_of(answer, "transcript").text or "" for answer in answers]
+            pairs = [(utterance.text, text) for utterance, text in zip(utterances, heard, strict=True)]
+            self.add(word_errors(f"speech to text, {name} voices: word errors", pairs))
+
+    def image_to_text(self) -> None:
+        for name, style in (("drawn style", DRAWN_STYLE), ("unseen style", UNSEEN_STYLE)):
+            rng, asked = random.Random(4), []
+            for scene in self.scenes(self.num):
+                question = rng.choice(questions(scene, rng))
+                asked.append((ImagePart(render(scene, self.drawings, style)), question))
+            answers = self.ask("image_to_text", [(image, TextPart(question.text)) for image, question in asked])
+            texts = [slot_of(answer, "text").text for answer in answers]
+            rights: dict[str, list[bool]] = {}
+            for (_, question), text in zip(asked, texts, strict=True):
+                rights.setdefault(question.about, []).append(text == question.answer)
+            for about, found in sorted(rights.items()):
+                self.add(share(f"image to text, {name}: {about}", found))
+
+
+TASKS: dict[str, Callable[[ReportCard], None]] = {
+    "text_to_image": ReportCard.text_to_image,
+    "speech_to_image": ReportCard.speech_to_image,
+    "speech_to_text": ReportCard.speech_to_text,
+    "image_to_text": ReportCard.image_to_text,
+}
+
+
+def rights_of(verdict: Verdict, kind: str) -> list[bool]:
+    """What one picture adds to a measure."""
+    if kind.startswith("things"):
+        wanted = {"things_single": verdict.layout == "single", "things_multiple": verdict.layout != "single"}
+        return list(verdict.things) if wanted.get(kind, True) else []
+    right = getattr(verdict, kind)
+    return [] if right is None else [right]
+
+
+def speech_part(utterance: Utterance) -> SpeechPart:
+    return SpeechPart(utterance.pcm, SAMPLE_RATE)
+
+
+def save_sheet(real: Sequence[np.ndarray], made: Sequence[np.ndarray], path: Path) -> None:
+    """Rows of twelve: what a person drew above what the model made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for start in range(0, len(made) // 12 * 12, 12):
+        rows += [np.concatenate(list(pictures[start : start + 12]), 1) for pictures in (real, made)]
+    if rows:
+        Image.fromarray(np.concatenate(rows)).save(path)
+
+
+@click.command("quality")
+@click.option("--model", "folder", type=click.Path(path_type=Path), help="a model folder; default: the embedded model")
+@click.option("--cache", type=click.Path(path_type=Path), default=cache_folder, show_default="the training cache")
+@click.option("--num", default=200, show_default=True, help="answers a measure")
+@click.option("--task", "tasks", multiple=True, type=click.Choice(list(TASKS)), help="only these tasks")
+@click.option("--sheet", type=click.Path(path_type=Path), help="folder for sample sheets")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="also write the figures here")
+def quality(
+    folder: Path | None, cache: Path, num: int, tasks: tuple[str, ...], sheet: Path | None, json_file: Path | None
+) -> None:
+    """Measure the embedded model's answers."""
+    from runtime.engine.denoising import DenoisingEngine
+    from runtime.engine.model import EMBEDDED, load_model
+    from runtime.executors.in_process import InProcessExecutor
+
+    model = load_model(folder or EMBEDDED)
+    engine = DenoisingEngine(model, InProcessExecutor(model.backbone))
+    try:
+        figures = ReportCard(model, engine, cache, num, sheet).measure(tasks or list(TASKS))
+    finally:
+        engine.close()
+    if json_file is not None:
+        json_file.write_text(json.dumps({figure.measure: asdict(figure) for figure in figures}, indent=2) + "\n")

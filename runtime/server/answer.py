@@ -1,0 +1,312 @@
+"""One response: what the engine puts out, told in the order that clients rely on.
+
+response.created → output_item.added → conversation.item.added → content_part.added → partials, transcription, text →
+content_part.done → conversation.item.done → output_item.done → response.done.
+"""
+
+import asyncio
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+from numpy.typing import NDArray
+
+from omnisdk.protocol import events
+from omnisdk.protocol.events import ServerEvent
+from omnisdk.protocol.items import ImageRef, ItemOmni, Message, OutputText
+from omnisdk.protocol.limits import MAX_OUTBOUND_FRAME_BYTES
+from omnisdk.protocol.response import FailureCause, Response, ResponseOmni, StatusDetails
+from omnisdk.protocol.session import SessionRules
+from omnisdk.protocol.settings import OmniSettings
+from runtime.codecs.image import encode_png
+from runtime.engine.output import EngineOutput, Finished, SlotState, Started, StepOutput
+from runtime.engine.request import ImagePart, Part, TextPart
+from runtime.server.assets import AssetStore
+from runtime.server.outbox import Outbox
+from runtime.server.partials import FRAME_ROOM, PNG, PartialStream
+from runtime.server.usage import usage_of
+
+TRANSCRIPT, REPLY = "transcript", "text"
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The user's speech that a transcript belongs to."""
+
+    item_id: str
+    content_index: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class AnswerPlan:
+    """What is fixed when a response begins.
+
+    partials_told: whether the client takes omni.* events. heard: the speech of the turn that is answered.
+    """
+
+    response: Response
+    item_id: str
+    canvas_id: str
+    omni: OmniSettings
+    slot_names: tuple[str, ...]
+    partials_told: bool
+    heard: Heard | None
+
+    @property
+    def reply_slot(self) -> str | None:
+        """The slot that the reply is read from; what was heard, where the model only listens."""
+        assert self.omni.output is not UNSET
+        if "text" not in self.omni.output:
+            return None
+        return next((name for name in (REPLY, TRANSCRIPT) if name in self.slot_names), None)
+
+    @property
+    def draws(self) -> bool:
+        assert self.omni.output is not UNSET
+        return "image" in self.omni.output
+
+
+class Answer:
+    """Takes the engine's outputs of one response, keeps the rules informed and fills the outbox."""
+
+    def __init__(
+        self,
+        plan: AnswerPlan,
+        rules: SessionRules,
+        outbox: Outbox,
+        assets: AssetStore,
+        asset_url: Callable[[str], str],
+        new_id: Callable[[str], str],
+    ) -> None:
+        self.plan = plan
+        self.finalized = False  # whether the client asked for an early end
+        self.parts: tuple[Part, ...] = ()  # what was answered, for the turns to come
+        self._rules = rules
+        self._outbox = outbox
+        self._assets = assets
+        self._asset_url = asset_url
+        self._new_id = new_id
+        self._partials: PartialStream | None = None
+        self._seed = 0
+        self._started = False
+        self._transcript: str | None = None
+        self._reply: str | None = None
+
+    def begin(self) -> None:
+        self._outbox.put(events.ResponseCreated(response=self.plan.response))
+
+    def take(self, output: EngineOutput) -> None:
+        """One output of the engine. Raises OutboxFullError."""
+        match output:
+            case Started():
+                self._start(output)
+            case StepOutput():
+                self._step(output)
+            case Finished():
+                self._finish(output)
+
+    # The beginning
+
+    def _start(self, started: Started) -> None:
+        self._started, self._seed = True, started.seed
+        placed = self._rules.begin_answer(self.plan.item_id)
+        self._outbox.put(
+            events.ResponseOutputItemAdded(response_id=self._id, output_index=0, item=placed.item),
+            events.ConversationItemAdded(item=placed.item, previous_item_id=placed.previous_item_id),
+        )
+        if self.plan.reply_slot is not None:
+            empty = events.AnswerPart(type="text", text="")
+            self._outbox.put(events.ResponseContentPartAdded(**self._place, part=empty))
+        if self.plan.partials_told:
+            self._begin_partials(started)
+
+    def _begin_partials(self, started: Started) -> None:
+        partials = self.plan.omni.partials
+        assert partials is not UNSET
+        if partials != "off":
+            self._partials = PartialStream(self.plan.canvas_id, self._id, started.slots, partials)
+        self._outbox.put(
+            events.OmniCanvasCreated(
+                canvas_id=self.plan.canvas_id,
+                response_id=self._id,
+                steps=started.steps,
+                seed=started.seed,
+                slots=[_layout(slot) for slot in started.slots],
+            )
+        )
+
+    # While it is made
+
+    def _step(self, output: StepOutput) -> None:
+        if self._partials is not None:
+            partials = self._partials
+            self._outbox.put_partial(self._id, lambda: partials.render(output))
+        self._settle_texts(output.slots)
+
+    def _settle_texts(self, slots: Sequence[SlotState]) -> None:
+        """Tell the texts that are complete and were not told yet."""
+        for slot in slots:
+            if slot.modality != "text" or not slot.complete:
+                continue
+            text = (slot.text or "").strip()
+            if slot.name == TRANSCRIPT and self._transcript is None:
+                self._tell_transcript(text)
+            if slot.name == self.plan.reply_slot and self._reply is None:
+                self._tell_reply(text)
+
+    def _tell_transcript(self, text: str) -> None:
+        self._transcript = text
+        heard = self.plan.heard
+        if heard is None:
+            return
+        self._rules.note_transcript(heard.item_id, heard.content_index, text)
+        if text:
+            self._outbox.put(
+                events.ConversationItemInputAudioTranscriptionDelta(
+                    item_id=heard.item_id, content_index=heard.content_index, delta=text
+                )
+            )
+        self._outbox.put(
+            events.ConversationItemInputAudioTranscriptionCompleted(
+                item_id=heard.item_id,
+                content_index=heard.content_index,
+                transcript=text,
+                usage=events.SpeechDuration(seconds=heard.seconds),
+            )
+        )
+
+    def _tell_reply(self, text: str) -> None:
+        self._reply = text
+        if text:
+            self._outbox.put(events.ResponseOutputTextDelta(**self._place, delta=text))
+        self._outbox.put(
+            events.ResponseOutputTextDone(**self._place, text=text),
+            events.ResponseContentPartDone(**self._place, part=events.AnswerPart(type="text", text=text)),
+        )
+
+    # The end
+
+    def _finish(self, finished: Finished) -> None:
+        whole = finished.status in ("completed", "incomplete")
+        if whole:
+            self._tell_last_partial(finished)
+            self._settle_texts(finished.slots)
+        if self._started and self.plan.reply_slot is not None and self._reply is None:
+            self._tell_reply("")
+        pictures = _pictures(finished) if whole and self.plan.draws else []
+        refs = [self._tell_picture(picture) for picture in pictures]
+        self._keep(pictures)
+        output = [self._tell_item(finished, refs)] if self._started else []
+        self._rules.end_response()
+        self._tell_end(finished, output, refs)
+
+    def _tell_last_partial(self, finished: Finished) -> None:
+        if self._partials is not None:
+            partials = self._partials
+            self._outbox.put_rendered(lambda: partials.render_end(finished))
+
+    def _tell_picture(self, picture: NDArray[np.uint8]) -> ImageRef:
+        """A picture's address now; its bytes are made when it is sent, and are there before any event names them."""
+        asset_id = self._new_id("img")
+        height, width = picture.shape[:2]
+        ref = ImageRef(id=asset_id, url=self._asset_url(asset_id), mime=PNG, width=width, height=height)
+
+        async def render() -> Sequence[ServerEvent]:
+            png = await asyncio.to_thread(encode_png, picture)
+            self._assets.put(asset_id, png)
+            return [self._image_done(ref, png)] if self.plan.partials_told else []
+
+        self._outbox.put_rendered(render)
+        return ref
+
+    def _image_done(self, ref: ImageRef, png: bytes) -> ServerEvent:
+        b64 = base64.b64encode(png).decode("ascii")
+        fits = len(b64) <= MAX_OUTBOUND_FRAME_BYTES - FRAME_ROOM
+        return events.OmniImageDone(
+            response_id=self._id,
+            item_id=self.plan.item_id,
+            output_index=0,
+            image=ref,
+            b64=b64 if fits else None,
+        )
+
+    def _keep(self, pictures: Sequence[NDArray[np.uint8]]) -> None:
+        said = (TextPart(self._reply),) if self._reply else ()
+        self.parts = (*said, *(ImagePart(picture) for picture in pictures))
+
+    def _tell_item(self, finished: Finished, refs: list[ImageRef]) -> Message:
+        item = Message(
+            role="assistant",
+            id=self.plan.item_id,
+            object="realtime.item",
+            status="completed" if finished.status == "completed" else "incomplete",
+            content=[OutputText(text=self._reply)] if self._reply is not None else [],
+            omni=ItemOmni(images=refs) if refs else None,
+        )
+        placed = self._rules.settle_answer(item)
+        self._outbox.put(
+            events.ConversationItemDone(item=item, previous_item_id=placed.previous_item_id),
+            events.ResponseOutputItemDone(response_id=self._id, output_index=0, item=item),
+        )
+        return item
+
+    def _tell_end(self, finished: Finished, output: list[Message], refs: list[ImageRef]) -> None:
+        if self.plan.partials_told and self._started:
+            self._outbox.put(
+                events.OmniCanvasDone(
+                    canvas_id=self.plan.canvas_id,
+                    response_id=self._id,
+                    seed=self._seed,
+                    status=finished.status,
+                    steps=finished.steps,
+                    unmasked_per_step=list(finished.unmasked_per_step),
+                )
+            )
+        response = msgspec.structs.replace(
+            self.plan.response,
+            status=finished.status,
+            status_details=_details(finished),
+            output=output,
+            usage=usage_of(finished.usage),
+            omni=self._omni(finished, refs),
+        )
+        self._outbox.put(events.ResponseDone(response=response))
+
+    def _omni(self, finished: Finished, refs: list[ImageRef]) -> ResponseOmni | msgspec.UnsetType:
+        if finished.status == "incomplete":
+            return ResponseOmni(reason="finalized" if self.finalized else "deadline", images=refs)
+        return ResponseOmni(images=refs) if refs else UNSET
+
+    @property
+    def _id(self) -> str:
+        return self.plan.response.id
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        """Where the reply stands, for the events about it."""
+        return {"response_id": self._id, "item_id": self.plan.item_id, "output_index": 0, "content_index": 0}
+
+
+def _pictures(finished: Finished) -> list[NDArray[np.uint8]]:
+    return [slot.image for slot in finished.slots if slot.image is not None]
+
+
+def _layout(slot: SlotState) -> events.SlotLayout:
+    rows, columns = slot.grid or (None, None)
+    return events.SlotLayout(
+        name=slot.name, modality=slot.modality, length=len(slot.tokens), columns=columns, rows=rows
+    )
+
+
+def _details(finished: Finished) -> StatusDetails:
+    if finished.status == "failed":
+        cause = FailureCause(
+            type="server_error", code="generation_failed", message=finished.error or "the model failed at this answer"
+        )
+        return StatusDetails(type="failed", error=cause)
+    return StatusDetails(type=finished.status, reason="client_cancelled" if finished.status == "cancelled" else None)

@@ -1,0 +1,96 @@
+"""The ASGI application: the live socket and the HTTP endpoints beside it."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from runtime.engine.engine import Engine
+from runtime.server.assets import AssetStore
+from runtime.server.auth import Refusal, refusal
+from runtime.server.connection import Connections, refusal_response
+from runtime.server.model_card import ModelCard
+from runtime.server.partials import PNG
+from runtime.server.settings import ServerSettings
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None = None) -> Starlette:
+    """An application that answers with `engine`. The engine is the caller's, to be closed after the application."""
+    settings = settings or ServerSettings()
+    assets = AssetStore(settings.max_asset_bytes)
+    connections = Connections(engine, model, settings, assets)
+    readiness = Readiness(model.name)
+
+    def guarded(endpoint: Endpoint) -> Endpoint:
+        async def checked(request: Request) -> Response:
+            refused = refusal(settings, request.headers)
+            return refusal_response(refused) if refused else await endpoint(request)
+
+        return checked
+
+    async def healthz(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def models(_: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [model_entry(model)]})
+
+    async def one_model(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name == model.name:
+            return JSONResponse(model_entry(model))
+        return refusal_response(Refusal(404, "model_not_found", f"there is no model {name!r}; there is {model.name!r}"))
+
+    async def asset(request: Request) -> Response:
+        png = assets.get(request.path_params["asset_id"])
+        if png is None:
+            return refusal_response(
+                Refusal(404, "asset_not_found", "there is no such picture; the oldest are dropped, fetch them in time")
+            )
+        return Response(png, media_type=PNG, headers={"Cache-Control": "private, max-age=3600, immutable"})
+
+    routes = [
+        WebSocketRoute("/v1/realtime", connections.serve),
+        Route("/healthz", healthz),
+        Route("/readyz", readiness.endpoint),
+        Route("/v1/models", guarded(models)),
+        Route("/v1/models/{name:path}", guarded(one_model)),
+        Route("/v1/assets/{asset_id}", asset),  # no key: its id is one, and a page's <img> can show no other
+    ]
+    return Starlette(routes=routes, lifespan=readiness.lifespan)
+
+
+class Readiness:
+    """Ready from the start of the application until it is told to stop."""
+
+    def __init__(self, model_name: str) -> None:
+        self._model_name = model_name
+        self._ready = False
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self._ready = True
+        yield
+        self._ready = False
+
+    async def endpoint(self, _: Request) -> Response:
+        status = "ready" if self._ready else "not ready"
+        return JSONResponse({"status": status, "model": self._model_name}, 200 if self._ready else 503)
+
+
+def model_entry(model: ModelCard) -> dict[str, object]:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "omnisdk",
+        "omni": {
+            "modalities_in": model.modalities_in,
+            "modalities_out": model.modalities_out,
+            "recipes": tuple(model.recipes),
+        },
+    }

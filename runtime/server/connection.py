@@ -1,0 +1,139 @@
+"""One websocket from its handshake to its end."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from omnisdk.protocol import errors, wire
+from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.settings import OMNI_VERSION
+from runtime.engine.engine import Engine
+from runtime.server.assets import AssetStore
+from runtime.server.auth import Refusal, refusal
+from runtime.server.model_card import ModelCard
+from runtime.server.outbox import Outbox, OutboxFullError
+from runtime.server.session import RealtimeSession, new_id
+from runtime.server.settings import ServerSettings
+
+log = logging.getLogger(__name__)
+SUBPROTOCOLS = (OMNI_VERSION, "realtime")
+SLOW_CONSUMER = 1013
+INTERNAL_ERROR = 1011
+CLOSE_TIMEOUT_S = 5.0  # a client that does not read cannot be told either
+
+
+class Connections:
+    """Opens a session for every socket that may come in."""
+
+    def __init__(self, engine: Engine, model: ModelCard, settings: ServerSettings, assets: AssetStore) -> None:
+        self._engine = engine
+        self._model = model
+        self._settings = settings
+        self._assets = assets
+        self.num_open = 0
+
+    async def serve(self, websocket: WebSocket) -> None:
+        refused = self._refusal(websocket)
+        if refused is not None:
+            await websocket.send_denial_response(refusal_response(refused))
+            return
+        self.num_open += 1
+        try:
+            await self._serve(websocket)
+        finally:
+            self.num_open -= 1
+
+    def _refusal(self, websocket: WebSocket) -> Refusal | None:
+        if self.num_open >= self._settings.max_sessions:
+            return Refusal(503, "too_many_sessions", f"{self.num_open} sessions are open, the most allowed; come later")
+        return refusal(self._settings, websocket.headers, websocket.scope["subprotocols"])
+
+    async def _serve(self, websocket: WebSocket) -> None:
+        chosen = select_subprotocol(websocket.scope["subprotocols"])
+        await websocket.accept(subprotocol=chosen)
+        outbox = Outbox(self._settings.max_unsent_events)
+        overflow = asyncio.Event()
+        session = RealtimeSession(
+            self._engine,
+            self._model,
+            outbox,
+            self._assets,
+            asset_url=_asset_base(websocket).__add__,
+            opted_in=chosen == OMNI_VERSION or websocket.query_params.get("omni") == "1",
+            on_overflow=overflow.set,
+        )
+        tasks = [
+            asyncio.create_task(_read(websocket, session), name=f"{session.id} reads"),
+            asyncio.create_task(_send(websocket, outbox), name=f"{session.id} sends"),
+            asyncio.create_task(overflow.wait(), name=f"{session.id} overflows"),
+        ]
+        session.open()
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            session.close()
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await _close(websocket, overflow.is_set(), ended)
+
+
+def select_subprotocol(offered: Sequence[str]) -> str | None:
+    """The extension's if it is offered, then the plain one. Clients that offer none, or others, come in as well."""
+    return next((name for name in SUBPROTOCOLS if name in offered), None)
+
+
+def refusal_response(refused: Refusal) -> JSONResponse:
+    kind = "server_error" if refused.status >= 500 else errors.INVALID_REQUEST
+    body = {"error": {"type": kind, "code": refused.code, "message": refused.message, "param": None}}
+    return JSONResponse(body, refused.status, headers={"Retry-After": "5"} if refused.status == 503 else None)
+
+
+async def _read(websocket: WebSocket, session: RealtimeSession) -> None:
+    while True:
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        text = message.get("text")
+        if text is not None:
+            await session.receive(text)
+        else:
+            session.tell_error(_binary_refused(message["bytes"]))
+
+
+def _binary_refused(frame: bytes) -> ProtocolError:
+    return ProtocolError(
+        f"a binary frame of {len(frame)} bytes came; events are JSON in text frames; send audio and pictures in base64",
+        code=errors.BINARY_NOT_NEGOTIATED,
+    )
+
+
+async def _send(websocket: WebSocket, outbox: Outbox) -> None:
+    with suppress(WebSocketDisconnect):  # the reading side sees it too
+        while True:
+            for event in await outbox.next():
+                event.event_id = new_id("event")
+                await websocket.send_text(wire.encode(event))
+
+
+async def _close(websocket: WebSocket, overflowed: bool, ended: Sequence[object]) -> None:
+    """Say why, if anyone is still there to hear it."""
+    failures = [result for result in ended if isinstance(result, Exception)]
+    slow = overflowed or any(isinstance(failure, OutboxFullError) for failure in failures)
+    for failure in failures:
+        if not isinstance(failure, OutboxFullError):
+            log.error("a connection failed", exc_info=failure)
+    code, reason = (SLOW_CONSUMER, "events were not read fast enough") if slow else (INTERNAL_ERROR, "internal error")
+    if WebSocketState.DISCONNECTED not in (websocket.client_state, websocket.application_state):
+        with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await websocket.close(code if slow or failures else 1000, reason if slow or failures else None)
+
+
+def _asset_base(websocket: WebSocket) -> str:
+    scheme = "https" if websocket.url.scheme == "wss" else "http"
+    return f"{scheme}://{websocket.headers.get('host', websocket.url.netloc)}/v1/assets/"

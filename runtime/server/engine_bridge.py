@@ -1,0 +1,53 @@
+"""Where the event loop and the engine's thread meet, and nowhere else."""
+
+import asyncio
+from collections.abc import Callable
+
+from runtime.engine.engine import Engine
+from runtime.engine.output import EngineOutput, Finished
+from runtime.engine.request import GenerationRequest
+
+Take = Callable[[EngineOutput], None]
+
+
+class EngineBridge:
+    """One session's way to the engine. Made on the event loop; outputs are taken there."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._loop = asyncio.get_running_loop()
+        self._takers: dict[str, Take] = {}
+
+    def submit(self, request: GenerationRequest, take: Take) -> None:
+        """Begin a request; `take` is called on the event loop for each output until Finished."""
+        self._takers[request.request_id] = take
+        self._engine.submit(request, self._on_engine_thread)
+
+    def cancel(self, request_id: str) -> None:
+        self._engine.cancel(request_id)
+
+    def finalize(self, request_id: str) -> None:
+        self._engine.finalize(request_id)
+
+    def abandon(self, request_id: str) -> None:
+        """Cancel, and take nothing more of it."""
+        self._takers.pop(request_id, None)
+        self._engine.cancel(request_id)
+
+    def close(self) -> None:
+        """Abandon whatever is still running."""
+        for request_id in list(self._takers):
+            self.abandon(request_id)
+
+    def _on_engine_thread(self, output: EngineOutput) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, output)
+        except RuntimeError:  # the loop was closed: nobody is left to take it
+            self._engine.cancel(output.request_id)
+
+    def _deliver(self, output: EngineOutput) -> None:
+        take = self._takers.get(output.request_id)
+        if isinstance(output, Finished):
+            self._takers.pop(output.request_id, None)
+        if take is not None:
+            take(output)

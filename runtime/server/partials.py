@@ -1,0 +1,125 @@
+"""Partials as events. What is news is decided when a partial is sent, so skipped ones cost nothing and lose nothing."""
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnisdk.protocol import events
+from omnisdk.protocol.events import ServerEvent
+from omnisdk.protocol.limits import MAX_OUTBOUND_FRAME_BYTES
+from omnisdk.protocol.settings import PartialKind
+from runtime.codecs.image import encode_png
+from runtime.engine.output import Finished, SlotState, StepOutput
+
+PNG = "image/png"
+FRAME_ROOM = 16 * 1024  # for what stands in a frame beside a picture
+
+
+class PartialStream:
+    """The partials of one response: remembers what was sent last."""
+
+    def __init__(self, canvas_id: str, response_id: str, slots: Sequence[SlotState], kind: PartialKind) -> None:
+        self._canvas_id = canvas_id
+        self._response_id = response_id
+        self._tokens_told: dict[str, NDArray[np.int64]] = {}  # by the newest partial, whatever it held
+        self._tokens_sent = {slot.name: slot.tokens for slot in slots}
+        self._texts_sent = {slot.name: slot.text for slot in slots}
+        self._previews_sent: dict[str, NDArray[np.int64]] = {}
+        self._num_previews = 0
+        self._with_tokens = kind in ("tokens", "both")
+        self._with_previews = kind in ("preview", "both")
+
+    async def render(self, output: StepOutput) -> list[ServerEvent]:
+        """One partial, ending with its omni.progress."""
+        told: list[ServerEvent] = []
+        self._tokens_told = {slot.name: slot.tokens for slot in output.slots}
+        if self._with_tokens:
+            told.append(self._delta(output))
+        told += [event for slot in output.slots if (event := self._text(slot)) is not None]
+        if self._with_previews:
+            told += [event for slot in output.slots if (event := await self._preview(output, slot)) is not None]
+        told.append(
+            events.OmniProgress(
+                response_id=self._response_id,
+                step=output.step,
+                steps=output.steps,
+                unmasked_ratio=_rounded(output.unmasked_ratio, 4),
+                eta_ms=max(0, round(output.eta_ms)),
+            )
+        )
+        return told
+
+    async def render_end(self, finished: Finished) -> list[ServerEvent]:
+        """What the end brings that no partial told, so that deltas add up to the whole canvas. Pictures come after."""
+        told = self._tokens_told
+        if all(slot.name in told and np.array_equal(slot.tokens, told[slot.name]) for slot in finished.slots):
+            return []
+        slots = tuple(replace(slot, image=None) for slot in finished.slots)
+        steps = finished.steps
+        return await self.render(StepOutput(finished.request_id, steps, steps, 1.0, 0.0, slots))
+
+    def _delta(self, output: StepOutput) -> ServerEvent:
+        changes = [change for slot in output.slots if (change := self._change(slot)) is not None]
+        return events.OmniCanvasDelta(
+            canvas_id=self._canvas_id,
+            response_id=self._response_id,
+            step=output.step,
+            steps=output.steps,
+            unmasked_ratio=_rounded(output.unmasked_ratio, 4),
+            slots=changes,
+        )
+
+    def _change(self, slot: SlotState) -> events.SlotChange | None:
+        before = self._tokens_sent[slot.name]
+        filled = np.flatnonzero((slot.tokens != before) & ~slot.masked)
+        opened = np.flatnonzero(slot.masked & (before >= 0))
+        self._tokens_sent[slot.name] = slot.tokens
+        if not len(filled) and not len(opened):
+            return None
+        updates = [(int(at), int(slot.tokens[at]), _rounded(slot.confidence[at], 3)) for at in filled]
+        return events.SlotChange(name=slot.name, updates=updates, remasked=opened.tolist())
+
+    def _text(self, slot: SlotState) -> ServerEvent | None:
+        if slot.text is None or slot.text == self._texts_sent[slot.name]:
+            return None
+        self._texts_sent[slot.name] = slot.text
+        spans = [
+            events.Span(start=span.start, end=span.end, masked=span.masked, confidence=_rounded(span.confidence, 2))
+            for span in slot.spans
+        ]
+        return events.OmniTextPartial(response_id=self._response_id, slot=slot.name, text=slot.text, spans=spans)
+
+    async def _preview(self, output: StepOutput, slot: SlotState) -> ServerEvent | None:
+        before = self._previews_sent.get(slot.name)
+        if slot.image is None or slot.grid is None or (before is not None and np.array_equal(before, slot.tokens)):
+            return None
+        png = base64.b64encode(await asyncio.to_thread(encode_png, slot.image)).decode("ascii")
+        if len(png) > MAX_OUTBOUND_FRAME_BYTES - FRAME_ROOM:
+            return None
+        self._previews_sent[slot.name] = slot.tokens
+        index, self._num_previews = self._num_previews, self._num_previews + 1
+        height, width = slot.image.shape[:2]
+        rows, columns = slot.grid
+        return events.OmniImagePartial(
+            response_id=self._response_id,
+            slot=slot.name,
+            step=output.step,
+            steps=output.steps,
+            partial_image_index=index,
+            width=width,
+            height=height,
+            mime=PNG,
+            partial_image_b64=png,
+            rows=rows,
+            columns=columns,
+            mask=slot.masked.astype(int).tolist(),
+            confidence=[_rounded(value, 2) for value in slot.confidence],
+        )
+
+
+def _rounded(value: float | np.floating, digits: int) -> float:
+    return round(float(value), digits)

@@ -1,0 +1,263 @@
+"""Train the backbone: `python -m runtime.training.backbone pictures`, then `… speech`.
+
+Stage "pictures" learns to draw and to read; stage "speech" goes on from it with ears. Every sample is a whole canvas of
+some recipe, laid out as it will be served, with one masking ratio a slot (a picture hidden entirely is common).
+"""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from runtime.codecs.text import TextCodec
+from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
+from runtime.diffusion.batch import Batch
+from runtime.diffusion.canvas import Canvas, Slot
+from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out
+from runtime.engine.recipe import EMBEDDED_RECIPES, Recipe
+from runtime.models.backbone import Backbone, BackboneConfig, padding_bias
+from runtime.training.data.fetch import cache_folder
+from runtime.training.heard import HeardUtterance, load_heard
+from runtime.training.image_tokenizer import CONFIG as IMAGE_CONFIG
+from runtime.training.muon import Muon
+from runtime.training.pictures import DRAWN_STYLE, READ_STYLES, ScenePool, load_pool
+from runtime.training.run import TrainingRun
+from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
+from runtime.training.speech_encoder import ENGINE_SHARES, load_speech_encoder
+from runtime.training.text import text_codec
+from runtime.training.world import questions, request_to_draw
+
+GRID = 10
+BATCH = 32
+TASK_SHARES = {
+    "pictures": {"text_to_image": 0.7, "image_to_text": 0.3},
+    "speech": {"text_to_image": 0.33, "image_to_text": 0.17, "speech_to_text": 0.25, "speech_to_image": 0.25},
+}
+PROMPT_DROPPED = 0.1  # share of drawing samples that learn what guidance compares with
+
+
+def vocabulary_of(codec: TextCodec) -> Vocabulary:
+    return Vocabulary.compact(codec.num_tokens, 0, IMAGE_CONFIG.num_codes)
+
+
+def backbone_config(vocabulary: Vocabulary) -> BackboneConfig:
+    return BackboneConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=256,
+        intermediate_size=640,
+        num_hidden_layers=5,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        rope_theta=10_000.0,
+        tie_word_embeddings=True,
+        image_grid=GRID,
+    )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What belongs at the masked positions of one slot."""
+
+    slot: Slot
+    positions: Tensor
+    tokens: Tensor
+
+
+@dataclass(frozen=True)
+class Sample:
+    canvas: Canvas
+    targets: tuple[Target, ...]
+
+
+def masked_share(modality: str, rng: random.Random) -> float:
+    """One ratio for a whole slot: pictures along the cosine they are drawn by, text hidden entirely half the time."""
+    if modality == "image":
+        return math.cos(rng.random() * math.pi / 2)
+    return 1.0 if rng.random() < 0.5 else rng.random()
+
+
+@dataclass(frozen=True)
+class Layouter:
+    """Turns contents and answers into samples."""
+
+    vocabulary: Vocabulary
+    codec: TextCodec
+
+    def slot_tokens(self, slot: Slot, answer: str | Tensor) -> Tensor:
+        """(slot.length,) ids: picture codes, or text with its tail of end-of-text."""
+        if isinstance(answer, Tensor):
+            return answer + self.vocabulary.image[0]
+        ids = self.codec.encode(answer)[: slot.length]
+        return torch.tensor(ids + [self.vocabulary[END_OF_TEXT]] * (slot.length - len(ids)))
+
+    def sample(
+        self,
+        turns: Sequence[EncodedTurn],
+        recipe: Recipe,
+        answers: Sequence[str | Tensor],
+        rng: random.Random,
+        shares: Sequence[float] | None = None,
+    ) -> Sample:
+        """Fill the slots with the answers, then hide a share of each; `shares` fixes them, else they are drawn."""
+        canvas = lay_out(turns, recipe, self.vocabulary, self.codec)
+        token_ids, targets = canvas.token_ids.clone(), []
+        for i, (slot, answer) in enumerate(zip(canvas.slots, answers, strict=True)):
+            tokens = self.slot_tokens(slot, answer)
+            share = masked_share(slot.modality, rng) if shares is None else shares[i]
+            draws = torch.tensor([rng.random() for _ in range(slot.length)])
+            masked = draws <= share
+            # The tail of end-of-text is hidden less often: it would be most of what text slots learn.
+            tail = tokens == self.vocabulary[END_OF_TEXT]
+            if share < 1.0:
+                masked &= ~tail | (draws <= 0.6 * share)
+            token_ids[slot.positions] = torch.where(masked, canvas.mask_id, tokens)
+            positions = masked.nonzero()[:, 0]
+            targets.append(Target(slot, positions + slot.start, tokens[positions]))
+        filled = Canvas(token_ids, canvas.positions, canvas.image_cells, canvas.slots, canvas.mask_id, canvas.speech)
+        return Sample(filled, tuple(targets))
+
+
+def user(*contents: Content) -> list[EncodedTurn]:
+    return [EncodedTurn("user", contents)]
+
+
+class Curriculum:
+    """Draws samples of every task."""
+
+    def __init__(self, layouter: Layouter, pool: ScenePool, heard: Sequence[HeardUtterance]) -> None:
+        self.layouter, self.pool = layouter, pool
+        self.heard: dict[str, list[HeardUtterance]] = {}
+        self.requests: dict[str, list[HeardUtterance]] = {}
+        for utterance in heard:
+            self.heard.setdefault(utterance.engine, []).append(utterance)
+            if utterance.scene in pool.index[DRAWN_STYLE]:
+                self.requests.setdefault(utterance.engine, []).append(utterance)
+
+    def sample(self, task: str, rng: random.Random) -> Sample:
+        sample: Sample = getattr(self, task)(EMBEDDED_RECIPES[task], rng)
+        return sample
+
+    def text_to_image(self, recipe: Recipe, rng: random.Random) -> Sample:
+        scene, codes = self.pool.draw(DRAWN_STYLE, rng)
+        turns = NOTHING_SAID if rng.random() < PROMPT_DROPPED else user(request_to_draw(scene, rng))
+        return self.layouter.sample(turns, recipe, [codes, scene.caption], rng)
+
+    def image_to_text(self, recipe: Recipe, rng: random.Random) -> Sample:
+        scene, codes = self.pool.draw(rng.choice(READ_STYLES), rng)
+        found = questions(scene, rng)
+        asked = rng.choice([q for q in found if q.about in ("what", "where", "caption")] * 2 + found)
+        image = EncodedImage(codes.view(GRID, GRID))
+        return self.layouter.sample(user(image, asked.text), recipe, [asked.answer], rng)
+
+    def _pick(self, found: dict[str, list[HeardUtterance]], rng: random.Random) -> HeardUtterance:
+        engines = list(found)
+        weights = [ENGINE_SHARES[engine] for engine in engines]
+        return rng.choice(found[rng.choices(engines, weights)[0]])
+
+    def speech_to_text(self, recipe: Recipe, rng: random.Random) -> Sample:
+        utterance = self._pick(self.heard, rng)
+        return self.layouter.sample(user(EncodedSpeech(utterance.encoded.float())), recipe, [utterance.text], rng)
+
+    def speech_to_image(self, recipe: Recipe, rng: random.Random) -> Sample:
+        utterance = self._pick(self.requests, rng)
+        assert utterance.scene is not None
+        _, codes = self.pool.at(DRAWN_STYLE, self.pool.index[DRAWN_STYLE][utterance.scene])
+        turns = NOTHING_SAID if rng.random() < PROMPT_DROPPED else user(EncodedSpeech(utterance.encoded.float()))
+        # Mostly the words are known when the picture is drawn; without a prompt they never are.
+        words = 1.0 if turns is NOTHING_SAID or rng.random() < 0.3 else 0.0
+        shares = (words, masked_share("image", rng), masked_share("text", rng))
+        answers: list[str | Tensor] = [utterance.text, codes, utterance.scene.caption]
+        sample = self.layouter.sample(turns, recipe, answers, rng, shares)
+        if turns is NOTHING_SAID:  # nobody can know what was said
+            return Sample(sample.canvas, sample.targets[1:])
+        return sample
+
+
+def losses_of(network: Backbone, samples: Sequence[Sample]) -> dict[str, Tensor]:
+    """Mean cross-entropy at the masked positions by modality, each over its own part of the vocabulary."""
+    batch = Batch.of([s.canvas for s in samples])
+    embedded = network.embed(batch.token_ids, batch.image_cells)
+    if batch.speech:
+        rows = [rows for _, _, rows in batch.speech]
+        projected = network.model.audio_projection(torch.cat(rows)).split([len(r) for r in rows])
+        for (index, start, _), part in zip(batch.speech, projected, strict=True):
+            embedded[index, start : start + len(part)] = part
+    bias = padding_bias(batch.lengths, batch.token_ids.shape[1], embedded.dtype)
+    hidden = network.hidden(embedded, batch.positions, bias)
+    losses: dict[str, Tensor] = {}
+    for modality in ("image", "text"):
+        targets = [(i, t) for i, s in enumerate(samples) for t in s.targets if t.slot.modality == modality]
+        if not sum(len(t.tokens) for _, t in targets):
+            continue
+        first, stop = targets[0][1].slot.vocabulary
+        owner = torch.cat([torch.full_like(t.positions, i) for i, t in targets])
+        rows_before = torch.cat([t.positions for _, t in targets]) - 1
+        scores = F.linear(hidden[owner, rows_before], network.lm_head.weight[first:stop])
+        losses[modality] = F.cross_entropy(scores, torch.cat([t.tokens for _, t in targets]) - first)
+    return losses
+
+
+def optimizers_of(network: Backbone) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for everything else that is trained."""
+    matrices = [p for p in network.model.layers.parameters() if p.ndim == 2]
+    chosen = {id(p) for p in matrices}
+    rest = [p for p in network.parameters() if id(p) not in chosen and p.requires_grad]
+    return [
+        Muon(matrices, lr=0.02, weight_decay=0.01),
+        torch.optim.AdamW(rest, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+    ]
+
+
+def initialize(network: Backbone) -> None:
+    """Small embeddings, layers that begin as almost nothing."""
+    depth = network.config.num_hidden_layers
+    for name, parameter in network.named_parameters():
+        if "audio_model" in name or parameter.ndim < 2:
+            continue
+        residual = name.endswith(("o_proj.weight", "down_proj.weight"))
+        nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * depth) if residual else 0.04)
+
+
+@click.command()
+@click.argument("stage", type=click.Choice(list(TASK_SHARES)))
+@click.option("--cache", type=click.Path(path_type=Path), default=cache_folder, show_default="the training cache")
+@click.option("--steps", default=2500, show_default=True)
+@click.option("--threads", default=1, show_default=True)
+@click.option("--decay-from", default=0.3, show_default=True, help="share of the run at full learning rate")
+def main(stage: str, cache: Path, steps: int, threads: int, decay_from: float) -> None:
+    """Train the backbone on one stage; resumes where it was stopped."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    codec = text_codec(cache)
+    vocabulary = vocabulary_of(codec)
+    network = Backbone(backbone_config(vocabulary), SPEECH_CONFIG)
+    initialize(network)
+    network.model.audio_model.requires_grad_(False)
+    if stage == "speech":
+        before = cache / "runs" / "backbone_pictures" / "checkpoint.pt"
+        network.load_state_dict(torch.load(before, weights_only=True)["network"])
+        network.model.audio_model.model.load_state_dict(load_speech_encoder(cache).state_dict())
+    heard = load_heard(cache) if stage == "speech" else []
+    curriculum = Curriculum(Layouter(vocabulary, codec), load_pool(cache), heard)
+    tasks = TASK_SHARES[stage]
+    run = TrainingRun(
+        cache / "runs" / f"backbone_{stage}", network, optimizers_of(network), steps, warmup=100, decay_from=decay_from
+    )
+
+    def loss_of(rng: random.Random) -> dict[str, Tensor]:
+        task = rng.choices(list(tasks), list(tasks.values()))[0]
+        losses = losses_of(network, [curriculum.sample(task, rng) for _ in range(BATCH)])
+        named = {f"{task} {modality}": loss for modality, loss in losses.items()}
+        return {"loss": torch.stack(list(losses.values())).sum()} | named
+
+    run.train(loss_of, dict)
+
+
+if __name__ == "__main__":
+    main()

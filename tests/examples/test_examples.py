@@ -1,0 +1,69 @@
+"""Every example runs, as a program, against a server."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from omnisdk.media import Image, Speech
+from tests.support import fake_runtime
+from tests.support.fake_runtime import HEARD, REPLY
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    import json
+
+    command = [sys.executable, str(Path(fake_runtime.__file__)), "serve", "--ready-json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield json.loads(server.stdout.readline())["url"]
+        server.terminate()
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Path:
+    return Speech(np.full(9600, 0.1), sample_rate_hz=24000).save(tmp_path / "request.wav")
+
+
+def run_example(name: str, *arguments: object) -> str:
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / name), *(str(argument) for argument in arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+@pytest.mark.parametrize("name", ["speech_to_image.py", "speech_to_image_sync.py"])
+def test_speech_to_image(name: str, url: str, wav: Path, tmp_path: Path) -> None:
+    shown = run_example(name, wav, tmp_path / "picture.png", url)
+    assert f"heard: {HEARD}" in shown
+    assert "100%" in shown
+    assert Image(tmp_path / "picture.png").size == (80, 80)
+
+
+def test_picture_questions(url: str, tmp_path: Path) -> None:
+    picture = Image(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    assert REPLY in run_example("picture_questions.py", picture, url)
+
+
+def test_the_stock_openai_client(url: str) -> None:
+    pytest.importorskip("openai")
+    server = url.removesuffix("/v1/realtime").replace("ws://", "http://")
+    assert run_example("openai_client.py", server).strip() == REPLY
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_is_short_and_imports_only_what_users_have(path: Path) -> None:
+    source = path.read_text()
+    assert len(source.splitlines()) <= 40
+    assert "import runtime" not in source
+    assert "from runtime" not in source
+    assert "__main__" in source

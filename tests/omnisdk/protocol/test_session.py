@@ -1,0 +1,336 @@
+import base64
+import itertools
+from collections.abc import Callable
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from omnisdk.protocol import errors, limits
+from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.items import ContentPart, InputAudio, InputImage, InputText, Message, OutputText, Role
+from omnisdk.protocol.limits import BYTES_PER_SECOND
+from omnisdk.protocol.session import SessionRules, new_session_settings
+from omnisdk.protocol.settings import (
+    AudioFormat,
+    AudioInput,
+    AudioSettings,
+    OmniSettings,
+    ResponseSettings,
+    SessionSettings,
+)
+
+
+def counted_ids() -> Callable[[str], str]:
+    numbers = itertools.count(1)
+    return lambda prefix: f"{prefix}_{next(numbers)}"
+
+
+def new_rules(**options: object) -> SessionRules:
+    return SessionRules(new_session_settings("sess_1", "model"), counted_ids(), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def rules() -> SessionRules:
+    return new_rules()
+
+
+def pcm(seconds: float) -> str:
+    return base64.b64encode(bytes(round(BYTES_PER_SECOND * seconds / 2) * 2)).decode()
+
+
+def message(*parts: ContentPart, role: Role = "user", item_id: str | None = None) -> Message:
+    return Message(role=role, content=list(parts), id=item_id)
+
+
+def words(text: str = "hello", item_id: str | None = None) -> Message:
+    return message(InputText(text=text), item_id=item_id)
+
+
+def assert_refused(call: Callable[[], object], code: str, param: str | None, said: str) -> None:
+    with pytest.raises(ProtocolError, match=said) as caught:
+        call()
+    assert (caught.value.code, caught.value.param) == (code, param)
+
+
+class TestSettings:
+    def test_turn_detection_is_announced_as_off(self, rules: SessionRules) -> None:
+        assert rules.settings.audio.input.turn_detection is None  # type: ignore[union-attr]
+
+    def test_a_change_is_laid_over_what_holds(self, rules: SessionRules) -> None:
+        changed = rules.update(SessionSettings(instructions="be brief"))
+        assert changed.instructions == "be brief"
+        assert changed.output_modalities == ["text"]
+
+    def test_the_model_and_the_id_are_the_servers(self, rules: SessionRules) -> None:
+        changed = rules.update(SessionSettings(model="another", id="mine"))
+        assert (changed.model, changed.id) == ("model", "sess_1")
+
+    @pytest.mark.parametrize("kind", ["server_vad", "semantic_vad"])
+    def test_turn_detection_is_refused(self, rules: SessionRules, kind: str) -> None:
+        wanted = SessionSettings(audio=AudioSettings(input=AudioInput(turn_detection={"type": kind})))
+        param = "session.audio.input.turn_detection"
+        assert_refused(lambda: rules.update(wanted), errors.UNSUPPORTED_VALUE, param, kind)
+
+    @pytest.mark.parametrize("wanted", [AudioFormat(type="audio/pcmu"), AudioFormat(type="audio/pcm", rate=16000)])
+    def test_other_audio_is_refused(self, rules: SessionRules, wanted: AudioFormat) -> None:
+        change = SessionSettings(audio=AudioSettings(input=AudioInput(format=wanted)))
+        param = "session.audio.input.format"
+        assert_refused(lambda: rules.update(change), errors.UNSUPPORTED_VALUE, param, "24000 Hz")
+
+    def test_audio_answers_are_refused(self, rules: SessionRules) -> None:
+        wanted = SessionSettings(output_modalities=["audio"])
+        param = "session.output_modalities"
+        assert_refused(lambda: rules.update(wanted), errors.INVALID_VALUE, param, r'output_modalities \["text"\]')
+
+    def test_tools_are_refused_and_none_are_fine(self, rules: SessionRules) -> None:
+        rules.update(SessionSettings(tools=[]))
+        wanted = SessionSettings(tools=[{"type": "function"}])
+        assert_refused(lambda: rules.update(wanted), errors.UNSUPPORTED_VALUE, "session.tools", "no tools")
+
+    def test_a_refused_change_changes_nothing(self, rules: SessionRules) -> None:
+        with pytest.raises(ProtocolError):
+            rules.update(SessionSettings(instructions="x", output_modalities=["audio"], omni=OmniSettings()))
+        assert rules.settings.instructions == ""
+        assert not rules.opted_in
+
+    def test_naming_omni_opts_in_with_its_defaults(self, rules: SessionRules) -> None:
+        changed = rules.update(SessionSettings(omni=OmniSettings(steps=9)))
+        assert rules.opted_in
+        assert (changed.omni.steps, changed.omni.partials) == (9, "both")  # type: ignore[union-attr]
+
+    def test_a_responses_own_settings_win_over_metadata_and_session(self, rules: SessionRules) -> None:
+        rules.update(SessionSettings(omni=OmniSettings(output=["image"], seed=1)))
+        by_metadata = rules.answer_omni(ResponseSettings(metadata={"omni_output": "text"}))
+        assert (by_metadata.output, by_metadata.seed) == (["text"], 1)
+        own = OmniSettings(output=["image", "text"])
+        assert rules.answer_omni(ResponseSettings(metadata={"omni_output": "text"}, omni=own)).output == [
+            "image",
+            "text",
+        ]
+
+    def test_unknown_output_in_metadata(self, rules: SessionRules) -> None:
+        wanted = ResponseSettings(metadata={"omni_output": "smell"})
+        param = "response.metadata.omni_output"
+        assert_refused(lambda: rules.answer_omni(wanted), errors.INVALID_VALUE, param, "smell")
+
+
+class TestInputBuffer:
+    def test_a_commit_makes_a_user_item_of_all_that_was_appended(self, rules: SessionRules) -> None:
+        rules.append_audio(pcm(0.2))
+        rules.append_audio(pcm(0.3))
+        committed = rules.commit_audio()
+        assert len(committed.pcm) == BYTES_PER_SECOND // 2
+        assert committed.placed.item.role == "user"
+        assert rules.items == [committed.placed.item]
+        assert rules.buffered_seconds == 0
+
+    @pytest.mark.parametrize("seconds", [0, 0.09])
+    def test_too_little_to_commit(self, rules: SessionRules, seconds: float) -> None:
+        if seconds:
+            rules.append_audio(pcm(seconds))
+        assert_refused(rules.commit_audio, errors.AUDIO_COMMIT_EMPTY, None, "at least 100 ms")
+        assert rules.buffered_seconds == pytest.approx(seconds, abs=1e-3)
+
+    def test_too_much_is_refused_and_the_buffer_keeps_what_it_had(self, rules: SessionRules) -> None:
+        rules.append_audio(pcm(29))
+        assert_refused(lambda: rules.append_audio(pcm(2)), errors.AUDIO_TOO_LONG, "audio", r"31\.0 s .* at most 30 s")
+        assert rules.buffered_seconds == 29
+        assert len(rules.commit_audio().pcm) == 29 * BYTES_PER_SECOND
+
+    def test_clear(self, rules: SessionRules) -> None:
+        rules.append_audio(pcm(1))
+        rules.clear_audio()
+        assert rules.buffered_seconds == 0
+
+
+class TestConversation:
+    def test_items_stand_where_they_were_put(self, rules: SessionRules) -> None:
+        rules.add_item(words(item_id="b"))
+        assert rules.add_item(words(item_id="d")).previous_item_id == "b"
+        assert rules.add_item(words(item_id="c"), "b").previous_item_id == "b"
+        assert rules.add_item(words(item_id="a"), "root").previous_item_id is None
+        assert [item.id for item in rules.items] == ["a", "b", "c", "d"]
+
+    def test_an_item_without_id_gets_one(self, rules: SessionRules) -> None:
+        assert rules.add_item(words()).item.id == "item_1"
+
+    def test_an_id_twice(self, rules: SessionRules) -> None:
+        rules.add_item(words(item_id="a"))
+        assert_refused(lambda: rules.add_item(words(item_id="a")), errors.DUPLICATE_ITEM_ID, "item.id", "'a'")
+
+    def test_behind_an_item_that_is_not_there(self, rules: SessionRules) -> None:
+        code = errors.INVALID_PREVIOUS_ITEM_ID
+        assert_refused(lambda: rules.add_item(words(), "nix"), code, "previous_item_id", "'nix'")
+
+    @pytest.mark.parametrize(
+        "item",
+        [
+            message(InputText(text="x"), role="assistant"),
+            message(InputAudio(audio=pcm(1)), role="system"),
+            message(OutputText(text="x"), role="user"),
+        ],
+    )
+    def test_a_part_that_is_not_the_roles(self, rules: SessionRules, item: Message) -> None:
+        assert_refused(lambda: rules.add_item(item), errors.INVALID_VALUE, "item.content[0].type", "it takes")
+
+    def test_no_parts_at_all(self, rules: SessionRules) -> None:
+        assert_refused(lambda: rules.add_item(message()), errors.INVALID_VALUE, "item.content", "no content")
+
+    def test_too_long_speech_in_an_item(self, rules: SessionRules) -> None:
+        item = message(InputText(text="x"), InputAudio(audio=pcm(31)))
+        assert_refused(lambda: rules.add_item(item), errors.AUDIO_TOO_LONG, "item.content[1].audio", "at most 30 s")
+
+    def test_too_long_a_text(self, rules: SessionRules) -> None:
+        item = words("x" * (limits.MAX_TEXT_LENGTH + 1))
+        assert_refused(lambda: rules.add_item(item), errors.INVALID_VALUE, "item.content[0].text", "32769 characters")
+
+    def test_too_many_items(self, rules: SessionRules) -> None:
+        for _ in range(limits.MAX_ITEMS):
+            rules.add_item(words())
+        assert_refused(lambda: rules.add_item(words()), errors.CONVERSATION_TOO_LARGE, None, "delete some")
+
+    def test_media_are_not_kept_in_the_item(self, rules: SessionRules) -> None:
+        picture = InputImage(image_url="data:image/png;base64,AAAA", detail="low")
+        placed = rules.add_item(message(InputAudio(audio=pcm(1)), picture))
+        assert placed.item.content == [InputAudio(), InputImage(detail="low")]
+
+    def test_retrieve_and_delete(self, rules: SessionRules) -> None:
+        rules.add_item(words(item_id="a"))
+        assert rules.retrieve_item("a").id == "a"
+        rules.delete_item("a")
+        assert_refused(lambda: rules.retrieve_item("a"), errors.RETRIEVE_INVALID_ITEM_ID, "item_id", "0 items")
+        assert_refused(lambda: rules.delete_item("a"), errors.DELETE_INVALID_ITEM_ID, "item_id", "'a'")
+
+    def test_truncate(self, rules: SessionRules) -> None:
+        rules.add_item(words(item_id="a"))
+        said = "not supported by this model"
+        assert_refused(lambda: rules.truncate_item("a"), errors.TRUNCATE_UNSUPPORTED, "item_id", said)
+
+    def test_a_transcript_is_noted(self, rules: SessionRules) -> None:
+        rules.append_audio(pcm(1))
+        item = rules.commit_audio().placed.item
+        rules.note_transcript(str(item.id), 0, "a red ball")
+        assert rules.retrieve_item(str(item.id)).content == [InputAudio(transcript="a red ball")]
+
+
+class TestResponse:
+    def test_one_at_a_time(self, rules: SessionRules) -> None:
+        rules.begin_response()
+        code = errors.RESPONSE_ALREADY_ACTIVE
+        assert_refused(lambda: rules.check_response(ResponseSettings()), code, None, "resp_1 is still being made")
+        rules.end_response()
+        rules.check_response(ResponseSettings())
+
+    def test_cancel_is_a_request(self, rules: SessionRules) -> None:
+        response_id = rules.begin_response()
+        assert rules.cancel_response(None) == response_id
+        assert rules.cancel_response(response_id) == response_id
+        assert rules.active_response_id == response_id
+
+    def test_cancel_with_nothing_active(self, rules: SessionRules) -> None:
+        assert_refused(lambda: rules.cancel_response(None), errors.CANCEL_NOT_ACTIVE, None, "^Cancellation failed")
+
+    def test_cancel_of_another(self, rules: SessionRules) -> None:
+        rules.begin_response()
+        code = errors.CANCEL_NOT_ACTIVE
+        assert_refused(lambda: rules.cancel_response("resp_9"), code, "response_id", "^Cancellation failed: 'resp_9'")
+
+    def test_finalize_with_nothing_active(self, rules: SessionRules) -> None:
+        assert_refused(lambda: rules.finalize_response("resp_1"), errors.FINALIZE_NOT_ACTIVE, None, "Finalizing failed")
+
+    @pytest.mark.parametrize(
+        ("wanted", "param"),
+        [
+            (ResponseSettings(output_modalities=["audio"]), "response.output_modalities"),
+            (ResponseSettings(input=[]), "response.input"),
+            (ResponseSettings(conversation="none"), "response.conversation"),
+            (ResponseSettings(tools=[{"type": "function"}]), "response.tools"),
+        ],
+    )
+    def test_what_is_not_supported(self, rules: SessionRules, wanted: ResponseSettings, param: str) -> None:
+        with pytest.raises(ProtocolError) as caught:
+            rules.check_response(wanted)
+        assert caught.value.param == param
+
+    def test_an_answer_deleted_while_it_is_made_stays_deleted(self, rules: SessionRules) -> None:
+        rules.begin_answer("item_a")
+        rules.delete_item("item_a")
+        rules.settle_answer(Message(role="assistant", content=[OutputText(text="x")], id="item_a"))
+        assert rules.items == []
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Client events and the engine's ends in any order: the rules hold, and only end_response ends a response."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.session = new_rules()
+        self.running: str | None = None
+        self.ids: list[str] = []
+
+    @rule(seconds=st.sampled_from([0.05, 0.2, 20.0]))
+    def append(self, seconds: float) -> None:
+        before = self.session.buffered_seconds
+        try:
+            self.session.append_audio(pcm(seconds))
+        except ProtocolError:
+            assert before + seconds > limits.MAX_SPEECH_S
+            assert self.session.buffered_seconds == before
+
+    @rule()
+    def commit(self) -> None:
+        before = self.session.buffered_seconds
+        try:
+            self.ids.append(str(self.session.commit_audio().placed.item.id))
+        except ProtocolError:
+            assert before < 0.1
+
+    @rule(previous=st.sampled_from([None, "root", "item_2", "item_9"]))
+    def say(self, previous: str | None) -> None:
+        known = previous in (None, "root") or previous in self.ids
+        try:
+            self.ids.append(str(self.session.add_item(words(), previous).item.id))
+            assert known
+        except ProtocolError:
+            assert not known
+
+    @rule(item_id=st.sampled_from(["item_1", "item_2", "item_3", "item_9"]))
+    def delete(self, item_id: str) -> None:
+        try:
+            self.session.delete_item(item_id)
+            self.ids.remove(item_id)
+        except ProtocolError:
+            assert item_id not in self.ids
+
+    @rule()
+    def respond(self) -> None:
+        try:
+            self.session.check_response(ResponseSettings())
+            assert self.running is None
+            self.running = self.session.begin_response()
+        except ProtocolError as error:
+            assert self.running is not None
+            assert error.code == errors.RESPONSE_ALREADY_ACTIVE  # noqa: PT017
+
+    @rule()
+    def cancel(self) -> None:
+        try:
+            assert self.session.cancel_response(None) == self.running
+        except ProtocolError:
+            assert self.running is None
+
+    @rule()
+    def engine_ends(self) -> None:
+        self.session.end_response()
+        self.running = None
+
+    @invariant()
+    def state_is_what_was_done(self) -> None:
+        assert self.session.active_response_id == self.running
+        assert sorted(str(item.id) for item in self.session.items) == sorted(self.ids)
+
+
+AnyOrder.TestCase.settings = settings(deadline=None, max_examples=20, stateful_step_count=20)
+TestAnyOrder = AnyOrder.TestCase

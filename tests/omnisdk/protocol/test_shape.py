@@ -1,0 +1,34 @@
+from omnisdk.protocol.events import ConversationItemCreate, SessionUpdate
+from omnisdk.protocol.shape import allowed_at, unknown_field
+
+
+def test_known_fields_are_fine() -> None:
+    message = {"type": "session.update", "session": {"type": "realtime", "omni": {"seed": 3, "output": ["image"]}}}
+    assert unknown_field(message, SessionUpdate) is None
+
+
+def test_free_objects_may_hold_anything() -> None:
+    message = {"type": "session.update", "session": {"tools": [{"anything": {"at": "all"}}], "tracing": {"x": 1}}}
+    assert unknown_field(message, SessionUpdate) is None
+
+
+def test_the_first_unknown_field_is_found_in_a_list() -> None:
+    part = {"type": "input_image", "image_url": "", "colour": "red"}
+    message = {"type": "conversation.item.create", "item": {"content": [{"type": "input_text", "text": ""}, part]}}
+    assert unknown_field(message, ConversationItemCreate) == "item.content[1].colour"
+
+
+def test_values_of_the_wrong_kind_are_left_to_decoding() -> None:
+    assert unknown_field({"type": "session.update", "session": ["realtime"]}, SessionUpdate) is None
+
+
+def test_allowed_values_of_literals_and_tags() -> None:
+    assert allowed_at(SessionUpdate, "session.omni.partials") == ["'both'", "'off'", "'preview'", "'tokens'"]
+    assert allowed_at(SessionUpdate, "session.omni.output[...]") == ["'image'", "'text'"]
+    assert allowed_at(ConversationItemCreate, "item.type") == ["'message'"]
+    assert "'input_audio'" in allowed_at(ConversationItemCreate, "item.content[0].type")
+
+
+def test_no_values_where_they_cannot_be_counted() -> None:
+    assert allowed_at(SessionUpdate, "session.instructions") == []
+    assert allowed_at(SessionUpdate, "no.such.path") == []

@@ -1,0 +1,157 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from omnisdk.protocol import errors, events, wire
+from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.items import InputText, Message
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+CLIENT_TYPES = sorted(wire._types_by_name(events.ClientEvent))
+FIELD_NAMES = [
+    "session",
+    "item",
+    "item_id",
+    "audio",
+    "response",
+    "type",
+    "omni",
+    "input",
+    "content",
+    "role",
+    "event_id",
+]
+EVENTS = st.fixed_dictionaries(
+    {"type": st.sampled_from(CLIENT_TYPES)},
+    optional=dict.fromkeys(FIELD_NAMES[:5], st.dictionaries(st.sampled_from(FIELD_NAMES), JSON_VALUES) | JSON_VALUES),
+)
+
+
+def refusal(frame: str | bytes | dict[str, Any], **options: Any) -> ProtocolError:
+    with pytest.raises(ProtocolError) as caught:
+        wire.decode_client_event(json.dumps(frame) if isinstance(frame, dict) else frame, **options)
+    return caught.value
+
+
+class TestDecodingOnTheServer:
+    def test_reads_what_encode_wrote(self) -> None:
+        item = Message(role="user", content=[InputText(text="a red ball")], id="item_1")
+        event = events.ConversationItemCreate(event_id="e1", item=item, previous_item_id="root")
+        assert wire.decode_client_event(wire.encode(event)) == event
+
+    @pytest.mark.parametrize("frame", ["", "{", '{"type": ', "nonsense", "\ufeff{}", b"\xff\xfe", "[" * 20_000])
+    def test_no_json(self, frame: str | bytes) -> None:
+        error = refusal(frame)
+        assert error.code == errors.INVALID_JSON
+        assert "one JSON object a frame" in error.message
+
+    @pytest.mark.parametrize("frame", ["[]", "3", "null", '"session.update"'])
+    def test_no_object(self, frame: str) -> None:
+        assert refusal(frame).code == errors.INVALID_JSON
+
+    def test_no_type(self) -> None:
+        error = refusal({"event_id": "e1"})
+        assert (error.code, error.param, error.event_id) == (errors.MISSING_PARAMETER, "type", "e1")
+
+    @pytest.mark.parametrize("kind", ["response.done", "nonsense", 7, None, ["response.create"]])
+    def test_unknown_type_names_the_known_ones(self, kind: object) -> None:
+        error = refusal({"type": kind, "event_id": "e1"})
+        assert (error.code, error.param, error.event_id) == (errors.INVALID_VALUE, "type", "e1")
+        assert "response.create" in error.message
+
+    @pytest.mark.parametrize(
+        ("event", "path"),
+        [
+            ({"type": "response.cancel", "colour": 1}, "colour"),
+            ({"type": "session.update", "session": {"type": "realtime", "voice": "x"}}, "session.voice"),
+            (
+                {"type": "session.update", "session": {"audio": {"input": {"vad": 1}}}},
+                "session.audio.input.vad",
+            ),
+            (
+                {
+                    "type": "conversation.item.create",
+                    "item": {
+                        "type": "message",
+                        "role": "user",
+                        "content": [
+                            {"type": "input_text", "text": "a"},
+                            {"type": "input_text", "text": "b", "size": 2},
+                        ],
+                    },
+                },
+                "item.content[1].size",
+            ),
+        ],
+    )
+    def test_unknown_field_is_named_with_its_path(self, event: dict[str, Any], path: str) -> None:
+        error = refusal(event)
+        assert (error.code, error.param) == (errors.UNKNOWN_PARAMETER, path)
+
+    def test_missing_field_is_named_with_its_path(self) -> None:
+        error = refusal({"type": "conversation.item.create", "item": {"role": "user"}})
+        assert (error.code, error.param) == (errors.MISSING_PARAMETER, "item.content")
+
+    def test_wrong_type_says_what_came(self) -> None:
+        error = refusal({"type": "input_audio_buffer.append", "audio": 5})
+        assert (error.code, error.param) == (errors.INVALID_TYPE, "audio")
+        assert "expected `str`, got `int`" in error.message
+
+    def test_wrong_value_names_the_allowed_ones(self) -> None:
+        item = {"type": "message", "role": "user", "content": [{"type": "input_smell"}]}
+        error = refusal({"type": "conversation.item.create", "item": item})
+        assert (error.code, error.param) == (errors.INVALID_VALUE, "item.content[0].type")
+        assert "'input_image'" in error.message
+
+    @pytest.mark.parametrize("steps", [0, 101, -1])
+    def test_out_of_range(self, steps: int) -> None:
+        error = refusal({"type": "session.update", "session": {"omni": {"steps": steps}}})
+        assert (error.code, error.param) == (errors.INVALID_VALUE, "session.omni.steps")
+
+    def test_too_large_a_frame_names_both_sizes(self) -> None:
+        error = refusal({"type": "input_audio_buffer.append", "audio": "A" * 200}, max_bytes=100)
+        assert error.code == errors.MESSAGE_TOO_LARGE
+        assert "at most 100" in error.message
+
+    def test_too_long_an_event_id(self) -> None:
+        assert refusal({"type": "input_audio_buffer.clear", "event_id": "e" * 600}).param == "event_id"
+
+    @settings(deadline=None, max_examples=80)
+    @given(st.text() | st.binary() | JSON_VALUES.map(json.dumps) | EVENTS.map(json.dumps))
+    def test_nothing_but_protocol_errors_come_out(self, frame: str | bytes) -> None:
+        try:
+            event = wire.decode_client_event(frame)
+        except ProtocolError as error:
+            assert error.code  # noqa: PT017
+            assert error.message  # noqa: PT017
+        else:
+            assert wire.decode_client_event(wire.encode(event)) == event
+
+
+class TestDecodingOnTheClient:
+    def test_passes_over_unknown_fields(self) -> None:
+        event = wire.decode_server_event('{"type": "input_audio_buffer.cleared", "event_id": "e", "later": {"x": 1}}')
+        assert event == events.InputAudioBufferCleared(event_id="e")
+
+    def test_an_unknown_event_is_kept_as_such(self) -> None:
+        event = wire.decode_server_event('{"type": "rate_limits.updated", "event_id": "e", "rate_limits": []}')
+        assert event == events.UnknownEvent(type="rate_limits.updated", event_id="e")
+
+    @settings(deadline=None, max_examples=60)
+    @given(st.text() | st.binary() | JSON_VALUES.map(json.dumps))
+    def test_nothing_but_protocol_errors_come_out(self, frame: str | bytes) -> None:
+        try:
+            wire.decode_server_event(frame)
+        except ProtocolError as error:
+            assert error.code  # noqa: PT017
+
+
+def test_frames_are_text() -> None:
+    assert wire.encode(events.InputAudioBufferCommit()) == '{"type":"input_audio_buffer.commit"}'

@@ -1,0 +1,222 @@
+import asyncio
+import base64
+import json
+
+import numpy as np
+import pytest
+
+from omnisdk.errors import ConnectionLost, OmniError, ResponseUnfinished
+from omnisdk.protocol import events, wire
+from omnisdk.response import Partial, Response, fold_partial
+from omnisdk.session import AsyncSession
+from tests.support.fake_runtime import HEARD, REPLY, FakeRuntime, Script, picture
+
+pytestmark = pytest.mark.anyio
+
+
+def server_event(kind: str, **fields: object) -> events.ServerEvent:
+    return wire.decode_server_event(json.dumps({"type": kind, "event_id": "event_1", **fields}))
+
+
+def progress(step: int, ratio: float) -> events.ServerEvent:
+    return server_event("omni.progress", response_id="r", step=step, steps=4, unmasked_ratio=ratio, eta_ms=10)
+
+
+def text_partial(slot: str, text: str, *masked: tuple[int, int]) -> events.ServerEvent:
+    spans = [{"start": start, "end": end, "masked": True, "confidence": 0.0} for start, end in masked]
+    return server_event("omni.text.partial", response_id="r", slot=slot, text=text, spans=spans)
+
+
+class TestFolding:
+    def test_progress(self) -> None:
+        partial = fold_partial(Partial(), progress(2, 0.5))
+        assert (partial.step, partial.steps, partial.progress, partial.eta_ms) == (2, 4, 0.5, 10)
+        assert str(partial) == "step 2/4 50%"
+
+    def test_masked_text_is_shown_as_such(self) -> None:
+        partial = fold_partial(Partial(), text_partial("text", "two red apples", (4, 7), (8, 10)))
+        assert partial.text == "two ▒▒▒ ▒▒ples"
+        assert partial.transcript == ""
+
+    def test_a_masked_span_keeps_the_spaces_between_words(self) -> None:
+        assert fold_partial(Partial(), text_partial("text", "a b c", (0, 3))).text == "▒ ▒ c"
+
+    def test_the_transcript_slot_is_what_was_heard(self) -> None:
+        partial = fold_partial(Partial(text="hi"), text_partial("transcript", "draw"))
+        assert (partial.text, partial.transcript) == ("hi", "draw")
+
+    def test_the_picture_with_its_grids(self) -> None:
+        event = server_event(
+            "omni.image.partial",
+            response_id="r",
+            slot="image",
+            step=1,
+            steps=4,
+            partial_image_index=0,
+            width=80,
+            height=80,
+            mime="image/png",
+            partial_image_b64=base64.b64encode(picture(set())).decode(),
+            rows=2,
+            columns=3,
+            mask=[0, 0, 1, 1, 1, 1],
+            confidence=[0.5, 0.25, 0, 0, 0, 0],
+        )
+        image = fold_partial(Partial(), event).image
+        assert image is not None
+        assert image.size == (80, 80)
+        assert image.mask.tolist() == [[False, False, True], [True, True, True]]
+        assert image.confidence.tolist() == [[0.5, 0.25, 0.0], [0.0, 0.0, 0.0]]
+
+    def test_other_events_change_nothing(self) -> None:
+        partial = Partial(step=1)
+        assert fold_partial(partial, server_event("input_audio_buffer.cleared")) is partial
+
+
+class TestWatching:
+    async def test_a_quick_loop_sees_every_step(self) -> None:
+        async with FakeRuntime(Script(steps=6, step_s=0.02)) as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            response = session.respond()
+            seen = [partial async for partial in response]
+            assert [partial.step for partial in seen] == [1, 2, 3, 4, 5, 6]
+            assert all(partial.image is not None for partial in seen)
+            assert seen[0].image is not None
+            assert seen[0].image.mask.sum() == 64 - 64 // 6
+            assert "▒" in seen[0].text
+            assert seen[-1].text == REPLY
+            assert response.num_partials == 6
+
+    async def test_a_slow_loop_skips_and_never_lags(self) -> None:
+        async with FakeRuntime(Script(steps=20, step_s=0.005)) as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            seen = []
+            async for partial in session.respond():
+                seen.append(partial.step)
+                await asyncio.sleep(0.04)
+            assert len(seen) < 15
+            assert seen == sorted(set(seen))
+            assert seen[-1] == 20
+
+    @pytest.mark.parametrize(
+        "order", [("progress", "image", "text", "delta"), ("image", "progress", "delta", "text"), ("image", "delta")]
+    )
+    async def test_any_order_of_a_group_gives_whole_snapshots(self, order: tuple[str, ...]) -> None:
+        script = Script(steps=4, step_s=0.01, group_order=order)
+        async with FakeRuntime(script) as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            seen = [partial async for partial in session.respond()]
+        assert seen[-1].step == 4
+        assert seen[-1].image is not None
+        for partial in seen:
+            assert partial.image is None or partial.image.unmasked_ratio <= partial.step / 4 + 1e-6
+
+    async def test_two_loops_and_an_await_see_the_same_answer(self) -> None:
+        async def last(response: Response) -> Partial:
+            return [partial async for partial in response][-1]
+
+        async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            response = session.respond()
+            first, second, awaited = await asyncio.gather(last(response), last(response), response)
+            assert first is second
+            assert awaited is response
+
+    async def test_without_partials(self) -> None:
+        async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            response = session.respond(partials="off")
+            assert [partial async for partial in response] == []
+            assert response.image is not None
+            assert response.timing.first_partial_s is None
+
+    async def test_timing_starts_at_the_end_of_the_turn(self) -> None:
+        async with FakeRuntime(Script(steps=4, step_s=0.02)) as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            await asyncio.sleep(0.1)
+            response = await session.respond()
+            assert response.timing.first_partial_s is not None
+            assert response.timing.final_s is not None
+            assert 0.12 < response.timing.first_partial_s < response.timing.final_s
+            again = await session.respond()
+            assert again.timing.first_partial_s is not None
+            assert again.timing.first_partial_s < 0.1
+
+
+class TestActing:
+    async def test_cancel(self) -> None:
+        async with FakeRuntime(Script(steps=100, step_s=0.01)) as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            response = session.respond()
+            await anext(aiter(response))
+            response.cancel()
+            assert not response.finished
+            assert (await response).status == "cancelled"
+            assert response.reason == "client_cancelled"
+            assert response.image is None
+            response.cancel()
+            assert len(fake.received_of("response.cancel")) == 1
+
+    async def test_cancel_before_the_server_named_it(self) -> None:
+        async with FakeRuntime(Script(steps=100, step_s=0.01)) as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            response = session.respond()
+            response.cancel()
+            assert (await response).status == "cancelled"
+
+    async def test_finalize(self) -> None:
+        async with FakeRuntime(Script(steps=100, step_s=0.01)) as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            response = session.respond()
+            async for _partial in response:
+                response.finalize()
+                break
+            await response
+            assert (response.status, response.reason) == ("incomplete", "finalized")
+            assert response.image is not None
+
+
+class TestFinished:
+    async def test_its_parts(self) -> None:
+        async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
+            response = await session.ask("apples", seed=3)
+            assert response.text == REPLY
+            assert response.usage is not None
+            assert response.seed == 3
+            assert response.unmasked_per_step == [16, 16, 16, 16]
+            assert response.item.parts[-1] == response.image
+            assert "status='completed'" in repr(response)
+            assert "image/png" in response._repr_mimebundle_()
+
+    async def test_reading_it_too_early(self) -> None:
+        async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            response = session.respond()
+            for read in (lambda: response.text, lambda: response.image, lambda: response.transcript):
+                with pytest.raises(ResponseUnfinished, match="await it first"):
+                    read()
+            assert "in_progress" in repr(response)
+            await response
+
+    async def test_what_was_heard(self) -> None:
+        from omnisdk.media import Speech
+
+        speech = Speech(np.full(4800, 0.1), sample_rate_hz=24000)
+        async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
+            assert (await session.ask(speech)).transcript == HEARD
+
+    async def test_sync_words_on_an_async_response(self) -> None:
+        async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            response = session.respond()
+            with pytest.raises(OmniError, match="use `await response`"):
+                response.wait()
+            with pytest.raises(OmniError, match="use `await response`"):
+                list(response)
+            await response
+
+    async def test_only_the_first_end_counts(self) -> None:
+        async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
+            response = await session.ask("apples")
+            response.fail(ConnectionLost("late"))
+            assert (await response).status == "completed"

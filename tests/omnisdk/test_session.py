@@ -1,0 +1,327 @@
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+from websockets.asyncio.server import serve
+
+from omnisdk.conversation import Conversation, Text
+from omnisdk.errors import (
+    ConnectFailed,
+    ConnectionLost,
+    MediaError,
+    OmniError,
+    ResponseFailed,
+    ServerError,
+    SettingsError,
+)
+from omnisdk.media import Image, Speech
+from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
+from omnisdk.session import AsyncSession, realtime_url
+from omnisdk.settings import GenerationSettings
+from tests.support.fake_runtime import HEARD, REPLY, FakeRuntime, Script
+
+pytestmark = pytest.mark.anyio
+SPEECH = Speech((np.sin(np.arange(12000) / 9) * 9000).astype(np.int16), sample_rate_hz=16000)
+PICTURE = Image(np.zeros((8, 8, 3), np.uint8))
+
+
+@asynccontextmanager
+async def live(script: Script | None = None, **settings: object) -> AsyncIterator[tuple[AsyncSession, FakeRuntime]]:
+    wanted = GenerationSettings(**settings)  # type: ignore[arg-type]
+    async with FakeRuntime(script or Script()) as fake, AsyncSession(fake.url, settings=wanted) as session:
+        yield session, fake
+
+
+class TestOpening:
+    async def test_settings_reach_the_server(self) -> None:
+        async with live(output=["image"], steps=9) as (session, fake):
+            update = fake.received_of("session.update")[0]["session"]
+            assert update["omni"]["output"] == ["image"]
+            assert update["omni"]["steps"] == 9
+            assert update["output_modalities"] == ["text"]
+            assert update["audio"]["input"]["turn_detection"] is None
+            assert session.capabilities is not None
+            assert session.capabilities.recipes == ["speech_to_image", "text_to_image"]
+
+    async def test_a_conversation_is_told_to_the_server(self) -> None:
+        chat = Conversation(system="Be brief.").user("hello").assistant("hi").user("what is this?", PICTURE)
+        async with FakeRuntime() as fake, AsyncSession(fake.url, conversation=chat) as session:
+            assert fake.received_of("session.update")[0]["session"]["instructions"] == "Be brief."
+            told = [event["item"] for event in fake.received_of("conversation.item.create")]
+            assert [item["role"] for item in told] == ["user", "assistant", "user"]
+            assert told[1]["content"] == [{"type": "output_text", "text": "hi"}]
+            assert [part["type"] for part in told[2]["content"]] == ["input_text", "input_image"]
+            assert Image(told[2]["content"][1]["image_url"]) == PICTURE
+            assert session.conversation == chat
+
+    async def test_pictures_of_the_assistant_are_told_as_shown_by_the_user(self) -> None:
+        chat = (
+            Conversation().user("draw").assistant("here", PICTURE).user("again").assistant(PICTURE).user("what is it?")
+        )
+        async with FakeRuntime() as fake, AsyncSession(fake.url, conversation=chat) as session:
+            told = [event["item"] for event in fake.received_of("conversation.item.create")]
+            kinds = [(item["role"], [part["type"] for part in item["content"]]) for item in told]
+            shown, said = ("user", ["input_image"]), ("user", ["input_text"])
+            assert kinds == [said, shown, ("assistant", ["output_text"]), said, shown, said]
+            assert session.conversation == chat
+
+    async def test_the_key_is_sent_and_a_wrong_one_is_refused(self) -> None:
+        async with FakeRuntime(Script(api_key="right")) as fake:
+            async with AsyncSession(fake.url, api_key="right"):
+                pass
+            with pytest.raises(
+                ConnectFailed, match=r"refused the session \(HTTP 401: wrong key\); give the right api_key"
+            ):
+                async with AsyncSession(fake.url, api_key="wrong"):
+                    pass
+
+    async def test_nothing_listens(self) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            with pytest.raises(ConnectFailed, match=r"no server at ws://127.0.0.1:.*start one with"):
+                async with AsyncSession(f"ws://127.0.0.1:{taken.getsockname()[1]}"):
+                    pass
+
+    async def test_a_server_of_another_kind(self) -> None:
+        async with FakeRuntime(Script(subprotocol="chat")) as fake:
+            with pytest.raises(ConnectFailed, match=r"does not speak omni.v1"):
+                async with AsyncSession(fake.url):
+                    pass
+
+    async def test_a_refused_session_update(self) -> None:
+        with pytest.raises(ServerError, match=r"session.update is refused here"):
+            async with live(Script(refuse="session.update")):
+                pass
+
+    async def test_a_server_that_says_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("omnisdk.session.CONNECT_TIMEOUT_S", 0.2)
+        with pytest.raises(ConnectFailed, match="did not open a session"):
+            async with live(Script(mute="session.update")):
+                pass
+
+
+class TestSpeaking:
+    async def test_a_spoken_turn(self) -> None:
+        async with live() as (session, _fake):
+            item = await session.send(SPEECH)
+            response = await session.respond()
+            assert response.transcript == HEARD
+            assert response.text == REPLY
+            assert response.image is not None
+            assert response.image.size == (80, 80)
+            assert [each.role for each in session.conversation.items] == ["user", "assistant"]
+            said = session.conversation.items[0].parts[0]
+            assert isinstance(said, Speech)
+            assert said.transcript == HEARD
+            assert said.duration_s == pytest.approx(SPEECH.duration_s, abs=0.001)
+            assert item.id == session.conversation.items[0].id
+            assert session.conversation.items[1].parts == (Text(REPLY), response.image)
+            assert session.conversation.items[1].status == "completed"
+
+    async def test_the_audio_arrives_whole(self) -> None:
+        import base64
+
+        async with live() as (session, fake):
+            await session.send(SPEECH)
+            sent = b"".join(base64.b64decode(event["audio"]) for event in fake.received_of("input_audio_buffer.append"))
+            assert sent == SPEECH.resampled(WIRE_SAMPLE_RATE_HZ).pcm.tobytes()
+
+    @pytest.mark.parametrize("chunk", [160, 1234])
+    async def test_streaming_chunks_at_another_rate(self, chunk: int) -> None:
+        import base64
+
+        async with live() as (session, fake):
+            async with session.speak(sample_rate_hz=16000) as mic:
+                for first in range(0, len(SPEECH.pcm), chunk):
+                    await mic.send(SPEECH.pcm[first : first + chunk].tobytes())
+            sent = b"".join(base64.b64decode(event["audio"]) for event in fake.received_of("input_audio_buffer.append"))
+            assert sent == SPEECH.resampled(WIRE_SAMPLE_RATE_HZ).pcm.tobytes()
+            assert len(fake.received_of("input_audio_buffer.commit")) == 1
+
+    async def test_saying_nothing(self) -> None:
+        async with live() as (session, fake):
+            with pytest.raises(MediaError, match=r"only 0\.000 s were spoken"):
+                async with session.speak():
+                    pass
+            assert not fake.received_of("input_audio_buffer.commit")
+            assert (await session.ask("still alive")).text == REPLY
+
+    async def test_too_long_for_the_server(self) -> None:
+        async with live(Script(max_speech_s=0.5)) as (session, fake):
+            with pytest.raises(MediaError, match=r"0\.8 s of speech; this server takes 0\.5 s"):
+                await session.send(SPEECH)
+            assert (await session.ask("still alive")).text == REPLY
+            assert not fake.received_of("input_audio_buffer.commit")
+
+    async def test_an_exception_takes_it_back(self) -> None:
+        async with live() as (session, fake):
+            with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the block is what is tested
+                async with session.speak() as mic:
+                    await mic.send(SPEECH)
+                    raise ZeroDivisionError
+            assert (await session.ask("still alive")).text == REPLY
+            assert fake.received_of("input_audio_buffer.clear")
+            assert not fake.received_of("input_audio_buffer.commit")
+
+    async def test_chunks_that_are_no_pcm(self) -> None:
+        async with live() as (session, _fake):
+            with pytest.raises(MediaError, match="3 bytes is no 16-bit PCM"):
+                async with session.speak() as mic:
+                    await mic.send(b"abc")
+            with pytest.raises(MediaError, match="float64 and shape"):
+                async with session.speak() as mic:
+                    await mic.send(np.zeros(3))  # type: ignore[arg-type]
+
+    async def test_speaking_cancels_the_answer_being_made(self) -> None:
+        async with live(Script(steps=100, step_s=0.02)) as (session, _fake):
+            await session.send("draw")
+            response = session.respond()
+            await anext(aiter(response))
+            await session.send(SPEECH)
+            again = session.respond()  # must not reach the server before the first has ended
+            assert (await response).status == "cancelled"
+            assert (await again).transcript == HEARD
+
+
+class TestAsking:
+    async def test_a_written_turn(self) -> None:
+        async with live() as (session, _fake):
+            answer = await session.ask("two red apples on blue")
+            assert answer.text == REPLY
+            assert answer.transcript is None
+            assert session.last_response is answer
+
+    async def test_several_parts_are_one_item(self) -> None:
+        async with live() as (session, fake):
+            answer = await session.ask(SPEECH, PICTURE, "and this?")
+            content = fake.received_of("conversation.item.create")[0]["item"]["content"]
+            assert [part["type"] for part in content] == ["input_audio", "input_image", "input_text"]
+            assert answer.image is None
+            assert answer.transcript == HEARD
+            said = session.conversation.items[0].parts
+            assert [type(part) for part in said] == [Speech, Image, Text]
+
+    async def test_settings_of_one_answer(self) -> None:
+        async with live(steps=3) as (session, fake):
+            answer = await session.ask("a cat", steps=7, seed=5)
+            assert (answer.steps, answer.seed, len(answer.unmasked_per_step)) == (7, 5, 7)
+            assert fake.received_of("response.create")[0]["response"]["omni"] == {"steps": 7, "seed": 5}
+            assert (await session.ask("a cat")).steps == 3
+
+    async def test_a_wrong_setting_is_told_before_anything_is_sent(self) -> None:
+        async with live() as (session, fake):
+            with pytest.raises(SettingsError, match="steps"):
+                await session.ask("a cat", steps=0)
+            assert not fake.received_of("conversation.item.create")
+
+    async def test_what_cannot_be_said(self) -> None:
+        async with live() as (session, _fake):
+            with pytest.raises(OmniError, match="int cannot be said"):
+                await session.send(5)  # type: ignore[arg-type]
+            with pytest.raises(OmniError, match="at least one part"):
+                await session.send()
+
+    @pytest.mark.parametrize("named", [True, False])
+    @pytest.mark.parametrize("kind", ["conversation.item.create", "input_audio_buffer.commit", "response.create"])
+    async def test_a_refused_event_reaches_whoever_awaits(self, kind: str, named: bool) -> None:
+        async with live(Script(refuse=kind, name_refused_event=named)) as (session, _fake):
+            with pytest.raises(ServerError, match=f"{kind} is refused here") as caught:
+                await session.ask(SPEECH if "audio" in kind else "a cat")
+            assert caught.value.code == "invalid_value"
+            assert caught.value.event_id is not None
+            assert "create" in kind or len(session.conversation) == 0
+
+    async def test_a_failed_answer(self) -> None:
+        async with live(Script(fail_at_step=2)) as (session, _fake):
+            with pytest.raises(ResponseFailed, match="the canvas does not fit") as caught:
+                await session.ask("a cat")
+            assert caught.value.code == "out_of_memory"
+            assert session.last_response is not None
+            assert session.last_response.status == "failed"
+
+    async def test_two_answers_at_once_are_refused(self) -> None:
+        async with live(Script(steps=50, step_s=0.01)) as (session, _fake):
+            await session.send("a cat")
+            first, second = session.respond(), session.respond()
+            with pytest.raises(ServerError, match="an answer is being made"):
+                await second
+            assert (await first).status == "completed"
+
+    async def test_cancelling_and_asking_anew(self) -> None:
+        async with live(Script(steps=50, step_s=0.01)) as (session, _fake):
+            await session.send("a cat")
+            first = session.respond()
+            first.cancel()
+            assert (await session.ask("a dog", steps=3)).status == "completed"
+            assert first.status == "cancelled"
+
+    async def test_several_answers_in_one_session(self) -> None:
+        async with live() as (session, _fake):
+            for _ in range(3):
+                assert (await session.ask("a cat")).status == "completed"
+            assert len(session.conversation) == 6
+
+
+class TestLosing:
+    async def test_vanishing_mid_answer_reaches_the_loop_and_the_awaiting(self) -> None:
+        async with live(Script(vanish_at_step=3)) as (session, _fake):
+            await session.send("a cat")
+            response = session.respond()
+            seen = 0
+            with pytest.raises(ConnectionLost, match="open a new session"):  # noqa: PT012 - the loop is what is tested
+                async for _partial in response:
+                    seen += 1
+            assert seen >= 1
+            with pytest.raises(ConnectionLost):
+                await response
+            with pytest.raises(ConnectionLost):
+                await session.send("a dog")
+            with pytest.raises(ConnectionLost):
+                await session.respond()
+            with pytest.raises(ConnectionLost):
+                async with session.speak() as mic:
+                    await mic.send(SPEECH)
+
+    async def test_garbage_from_the_server(self) -> None:
+        async with live(Script(garbage_at_step=2)) as (session, _fake):
+            with pytest.raises(ConnectionLost, match="cannot be read"):
+                await session.ask("a cat")
+
+    async def test_closing_here_ends_what_runs(self) -> None:
+        async with live(Script(steps=100, step_s=0.05)) as (session, _fake):
+            await session.send("a cat")
+            response = session.respond()
+        with pytest.raises(ConnectionLost, match="closed here"):
+            await response
+
+    async def test_a_server_that_accepts_and_stops_in_the_middle_of_opening(self) -> None:
+        async def hang_up(connection: object) -> None:
+            await asyncio.sleep(0.05)
+
+        async with serve(hang_up, "127.0.0.1", 0, select_subprotocol=lambda *_: "omni.v1") as server:  # type: ignore[arg-type]
+            port = next(iter(server.sockets)).getsockname()[1]
+            with pytest.raises(ConnectionLost):
+                async with AsyncSession(f"ws://127.0.0.1:{port}"):
+                    pass
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("ws://127.0.0.1:8765", "ws://127.0.0.1:8765/v1/realtime"),
+        ("127.0.0.1:8765", "ws://127.0.0.1:8765/v1/realtime"),
+        ("https://omni.example/", "wss://omni.example/v1/realtime"),
+        ("wss://omni.example/mine?model=a", "wss://omni.example/mine?model=a"),
+    ],
+)
+def test_addresses(given: str, url: str) -> None:
+    assert realtime_url(given) == url
+
+
+@pytest.mark.parametrize("given", ["ftp://a", "ws://", ""])
+def test_addresses_that_are_none(given: str) -> None:
+    with pytest.raises(ConnectFailed, match="no server address; give one like"):
+        realtime_url(given)

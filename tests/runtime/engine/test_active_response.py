@@ -1,0 +1,139 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from runtime.codecs.vocabulary import END_OF_TEXT
+from runtime.engine.active_response import ActiveResponse
+from runtime.engine.prompt import NOTHING_SAID, EncodedSpeech, EncodedTurn, lay_out
+from runtime.engine.recipe import PICTURE, REPLY, TRANSCRIPT, Recipe
+from runtime.engine.request import GenerationRequest
+from runtime.executors.scripted import ScriptedExecutor
+from tests.support.tiny_model import tiny_model
+
+MODEL = tiny_model()
+V = MODEL.vocabulary
+END = V[END_OF_TEXT]
+RECIPE = Recipe(
+    "all",
+    (
+        replace(TRANSCRIPT, length=6, steps=3),
+        replace(PICTURE, length=9, steps=3, temperature=0.0, confidence_noise=0.0),
+        replace(REPLY, length=4, steps=2),
+    ),
+)
+
+
+def response(recipe: Recipe = RECIPE, deadline_ms: int | None = None) -> ActiveResponse:
+    turn = EncodedTurn("user", ("draw a cat", EncodedSpeech(torch.ones(5, 32))))
+    return ActiveResponse(
+        GenerationRequest("r", (), recipe, deadline_ms=deadline_ms),
+        sink=lambda output: None,
+        submitted_s=10.0,
+        canvas=lay_out([turn], recipe, V, MODEL.text),
+        unprompted=lay_out(NOTHING_SAID, recipe, V, MODEL.text),
+        began_s=11.0,
+    )
+
+
+def run(active: ActiveResponse, executor: ScriptedExecutor, steps: int = 99) -> None:
+    while not active.complete and steps:
+        active.advance(executor.forward(active.items()), V)
+        steps -= 1
+
+
+def test_slots_are_filled_one_after_the_other_in_the_steps_of_their_recipes() -> None:
+    active = response()
+    assert active.planned_steps == 8
+    run(active, ScriptedExecutor({}), 3)
+    assert [active.canvas.num_masked(slot) for slot in active.canvas.slots] == [0, 9, 4]
+    run(active, ScriptedExecutor({}))
+    assert active.complete
+    assert active.num_steps == active.planned_steps == 8
+    assert sum(active.unmasked_per_step) == 6 + 9 + 4
+
+
+def test_the_answer_is_the_scripted_one() -> None:
+    active = response()
+    picture = [V.image[0] + i for i in range(9)]
+    run(active, ScriptedExecutor({"transcript": [5, 6, END], "image": picture, "text": [7, END]}))
+    tokens = {slot.name: active.canvas.tokens_of(slot).tolist() for slot in active.canvas.slots}
+    assert tokens == {"transcript": [5, 6, END, END, END, END], "image": picture, "text": [7, END, END, END]}
+
+
+def test_a_text_that_ends_early_takes_fewer_steps() -> None:
+    active = response(Recipe("hear", (replace(TRANSCRIPT, length=6, steps=6),)))
+    run(active, ScriptedExecutor({"transcript": [5, END]}))
+    assert active.unmasked_per_step == [1, 5]
+    assert active.planned_steps == 2
+
+
+def test_guidance_compares_with_nothing_said_at_the_same_place_of_the_slot() -> None:
+    active = response()
+    run(active, ScriptedExecutor({}), 4)
+    prompted, unprompted = active.items()
+    image = active.canvas.slot("image")
+    twin = unprompted.canvas.slot("image")
+    assert (prompted.rows - image.start).tolist() == (unprompted.rows - twin.start).tolist()
+    assert torch.equal(prompted.canvas.tokens_of(image), unprompted.canvas.tokens_of(twin))
+    assert 0 < unprompted.canvas.num_masked(twin) < 9
+    # What was heard earlier stays unsaid there.
+    assert unprompted.canvas.num_masked(unprompted.canvas.slot("transcript")) == 6
+    assert unprompted.canvas.speech == ()
+
+
+def test_only_guided_slots_take_a_second_item() -> None:
+    active = response()
+    assert len(active.items()) == 1
+    assert active.num_canvases == 2
+    assert len(response(Recipe("hear", (TRANSCRIPT,))).items()) == 1
+
+
+def test_guidance_changes_the_answer() -> None:
+    recipe = Recipe("draw", (replace(PICTURE, length=4, steps=1, temperature=0.0),))
+    active = response(recipe)
+    size = V.image[1] - V.image[0]
+    prompted, unprompted = torch.zeros(4, size), torch.zeros(4, size)
+    prompted[:, 1], prompted[:, 2] = 3.0, 2.0
+    unprompted[:, 1], unprompted[:, 2] = 3.0, 0.0
+    active.advance([prompted, unprompted], V)
+    assert active.canvas.tokens_of(active.canvas.slots[0]).tolist() == [V.image[0] + 2] * 4
+
+
+def test_committing_fills_every_slot_in_one_step() -> None:
+    active = response()
+    run(active, ScriptedExecutor({}), 4)
+    active.committing = True
+    assert len(active.items()) == 3
+    run(active, ScriptedExecutor({"text": [8, END]}), 1)
+    assert active.complete
+    assert active.num_steps == 5
+    assert active.canvas.tokens_of(active.canvas.slot("text")).tolist() == [8, END, END, END]
+
+
+def test_guesses_hold_what_stands_and_the_best_of_the_rest() -> None:
+    active = response()
+    run(active, ScriptedExecutor({"transcript": [5, 6, 7]}), 1)
+    assert active.guesses["transcript"].tolist() == [5, 6, 7, 7, 7, 7]
+    assert "image" not in active.guesses
+
+
+def test_usage_counts_what_was_said_not_the_padding() -> None:
+    active = response()
+    run(active, ScriptedExecutor({"transcript": [5, 6, END], "text": [END]}))
+    usage = active.usage(V)
+    assert (usage.input_speech, usage.input_image) == (5, 0)
+    assert usage.input_text == active.canvas.slots[0].start - 5
+    assert (usage.output_text, usage.output_image, usage.steps) == (2, 9, active.num_steps)
+
+
+def test_time_left_goes_by_the_steps_so_far() -> None:
+    active = response()
+    run(active, ScriptedExecutor({}), 2)
+    assert active.eta_ms(now_s=12.0) == pytest.approx(500 * 6)
+
+
+def test_a_deadline_counts_from_submission() -> None:
+    assert not response().overdue(1e9)
+    assert not response(deadline_ms=500).overdue(10.4)
+    assert response(deadline_ms=500).overdue(10.5)

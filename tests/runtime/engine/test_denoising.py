@@ -1,0 +1,333 @@
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from runtime.codecs.vocabulary import END_OF_TEXT
+from runtime.engine.denoising import DenoisingEngine, EngineLimits
+from runtime.engine.output import EngineOutput, Finished, Started, StepOutput
+from runtime.engine.recipe import EMBEDDED_RECIPES, REPLY, Recipe
+from runtime.engine.request import GenerationRequest, SpeechPart, TextPart, Turn
+from runtime.executors.executor import ForwardItem
+from runtime.executors.in_process import InProcessExecutor
+from runtime.executors.scripted import ScriptedExecutor
+from tests.support.tiny_model import tiny_model
+
+MODEL = tiny_model()
+END = MODEL.vocabulary[END_OF_TEXT]
+ANSWERS = {"text": [*MODEL.text.encode("red apples"), END], "image": [MODEL.vocabulary.image[0] + 7]}
+LONG = Recipe("long", (replace(REPLY, length=16, steps=16),))
+
+
+@dataclass
+class Receiver:
+    outputs: list[EngineOutput] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, output: EngineOutput) -> None:
+        self.outputs.append(output)
+        if isinstance(output, Finished):
+            self.ended.set()
+
+    @property
+    def finished(self) -> Finished:
+        assert self.ended.wait(10), "no end came"
+        (finished,) = (output for output in self.outputs if isinstance(output, Finished))
+        assert self.outputs[-1] is finished
+        return finished
+
+    @property
+    def partials(self) -> list[StepOutput]:
+        return [output for output in self.outputs if isinstance(output, StepOutput)]
+
+
+def ask(request_id: str = "r", recipe: str | Recipe = "text_to_image", **options: object) -> GenerationRequest:
+    chosen = EMBEDDED_RECIPES[recipe] if isinstance(recipe, str) else recipe
+    turns = (Turn("user", (TextPart("draw two red apples"),)),)
+    return GenerationRequest(request_id, turns, chosen, **options)  # type: ignore[arg-type]
+
+
+def cranked(executor: ScriptedExecutor | None = None, **limits: int) -> DenoisingEngine:
+    """An engine without a thread."""
+    return DenoisingEngine(MODEL, executor or ScriptedExecutor(ANSWERS), EngineLimits(**limits), start=False)
+
+
+def turn(engine: DenoisingEngine, times: int = 1) -> None:
+    for _ in range(times):
+        engine.run_commands()
+        engine.admit_next()
+        engine.step()
+
+
+@pytest.fixture
+def threaded() -> Iterator[Callable[[ScriptedExecutor], DenoisingEngine]]:
+    engines: list[DenoisingEngine] = []
+
+    def start(executor: ScriptedExecutor) -> DenoisingEngine:
+        engines.append(DenoisingEngine(MODEL, executor))
+        return engines[-1]
+
+    yield start
+    for engine in engines:
+        engine.close()
+
+
+def test_a_real_model_answers_in_partials_and_one_end() -> None:
+    engine = DenoisingEngine(MODEL, InProcessExecutor(MODEL.backbone, "float32"))
+    receiver = Receiver()
+    speech = SpeechPart(np.random.default_rng(0).integers(-999, 999, 8000).astype(np.int16), 16_000)
+    engine.submit(replace(ask(recipe="speech_to_image"), turns=(Turn("user", (speech,)),)), receiver)
+    finished = receiver.finished
+    engine.close()
+    assert finished.status == "completed"
+    assert [type(output) for output in receiver.outputs[:2]] == [Started, StepOutput]
+    assert [partial.step for partial in receiver.partials] == list(range(1, finished.steps))
+    assert all(slot.complete for slot in finished.slots)
+    picture = finished.slots[1].image
+    assert picture is not None
+    assert picture.shape == (80, 80, 3)
+    assert sum(finished.unmasked_per_step) == 100 + 2 * REPLY.length
+    ratios = [partial.unmasked_ratio for partial in receiver.partials]
+    assert ratios == sorted(ratios)
+
+
+def test_the_same_seed_gives_the_same_answer_whoever_shares_the_batch() -> None:
+    def tokens(seed: int, *, company: bool) -> list[int]:
+        engine = DenoisingEngine(MODEL, InProcessExecutor(MODEL.backbone, "float32"), start=False)
+        receiver = Receiver()
+        if company:
+            engine.submit(ask("other", "text_to_image", seed=9), Receiver())
+        engine.submit(ask(seed=seed), receiver)
+        turn(engine, 25)
+        return list(receiver.finished.slots[0].tokens)
+
+    alone = tokens(1, company=False)
+    assert tokens(1, company=True) == alone
+    assert tokens(2, company=False) != alone
+
+
+def test_started_tells_every_slot_before_the_first_step() -> None:
+    engine, receiver = cranked(), Receiver()
+    engine.submit(ask(seed=5), receiver)
+    engine.run_commands()
+    engine.admit_next()
+    (started,) = receiver.outputs
+    assert isinstance(started, Started)
+    assert (started.seed, started.steps) == (5, EMBEDDED_RECIPES["text_to_image"].steps)
+    assert [(slot.name, bool(slot.masked.all())) for slot in started.slots] == [("image", True), ("text", True)]
+    assert started.slots[0].grid == (10, 10)
+
+
+def test_the_end_holds_text_picture_and_counts() -> None:
+    engine, receiver = cranked(), Receiver()
+    engine.submit(ask(), receiver)
+    turn(engine, 20)
+    finished = receiver.finished
+    assert finished.slots[1].text == "red apples"
+    assert finished.slots[0].image is not None
+    assert finished.usage.output_image == 100
+    assert finished.usage.output_text == len(ANSWERS["text"]) - 1
+    assert finished.steps == finished.usage.steps == len(finished.unmasked_per_step)
+
+
+@pytest.mark.parametrize(("every", "steps"), [(0, []), (1, [1, 2, 3, 4, 5, 6, 7]), (3, [3, 6])])
+def test_partials_come_as_often_as_asked(every: int, steps: list[int]) -> None:
+    engine, receiver = cranked(ScriptedExecutor({})), Receiver()
+    engine.submit(ask(recipe=Recipe("eight", (replace(REPLY, length=8, steps=8),)), partial_every=every), receiver)
+    turn(engine, 8)
+    assert [partial.step for partial in receiver.partials] == steps
+    assert receiver.finished.steps == 8
+    assert all(partial.steps == 8 and partial.eta_ms >= 0 for partial in receiver.partials)
+
+
+@pytest.mark.parametrize("previews", [True, False])
+def test_pictures_come_with_partials_only_if_asked(previews: bool) -> None:
+    engine, receiver = cranked(), Receiver()
+    engine.submit(ask(previews=previews), receiver)
+    turn(engine, 20)
+    assert {partial.slots[0].image is not None for partial in receiver.partials} == {previews}
+    assert receiver.finished.slots[0].image is not None
+
+
+def test_several_responses_share_a_step() -> None:
+    executor = ScriptedExecutor(ANSWERS)
+    engine, receivers = cranked(executor), [Receiver() for _ in range(3)]
+    for i, receiver in enumerate(receivers):
+        engine.submit(ask(f"r{i}", LONG), receiver)
+    turn(engine, 3)
+    assert executor.num_passes == 3
+    turn(engine, 20)
+    assert [receiver.finished.status for receiver in receivers] == ["completed"] * 3
+    assert executor.num_passes < sum(receiver.finished.steps for receiver in receivers)
+
+
+def test_a_small_batch_is_shared_in_turns() -> None:
+    engine, receivers = cranked(ScriptedExecutor({}), batch_positions=1), [Receiver() for _ in range(2)]
+    for i, receiver in enumerate(receivers):
+        engine.submit(ask(f"r{i}", LONG), receiver)
+    turn(engine, 11)
+    assert [len(receiver.partials) for receiver in receivers] == [6, 5]
+
+
+def test_cancel_stops_at_the_next_boundary() -> None:
+    engine, receiver = cranked(), Receiver()
+    engine.submit(ask(), receiver)
+    turn(engine, 2)
+    engine.cancel("r")
+    engine.cancel("r")
+    engine.cancel("never heard of")
+    turn(engine, 3)
+    assert receiver.finished.status == "cancelled"
+    assert receiver.finished.steps == 2
+    assert receiver.finished.slots[0].masked.any()
+
+
+def test_what_waits_can_be_cancelled_before_it_is_begun() -> None:
+    engine, receiver = cranked(), Receiver()
+    engine.submit(ask(), receiver)
+    engine.cancel("r")
+    turn(engine)
+    assert [type(output) for output in receiver.outputs] == [Finished]
+    assert receiver.finished.status == "cancelled"
+
+
+@pytest.mark.parametrize("steps_before", [0, 2, 12])
+def test_finalize_commits_the_rest_in_one_step(steps_before: int) -> None:
+    engine, receiver = cranked(), Receiver()
+    engine.submit(ask(), receiver)
+    turn(engine, steps_before)
+    engine.finalize("r")
+    turn(engine)
+    finished = receiver.finished
+    assert finished.status == "incomplete"
+    assert finished.steps == steps_before + 1
+    assert all(slot.complete for slot in finished.slots)
+    assert finished.slots[1].text == "red apples"
+    assert finished.slots[0].image is not None
+
+
+def test_past_its_deadline_a_response_is_committed() -> None:
+    now_s = 100.0
+
+    def work(_: Sequence[ForwardItem]) -> None:
+        nonlocal now_s
+        now_s += 0.05
+
+    executor = ScriptedExecutor(ANSWERS, before_forward=work)
+    engine = DenoisingEngine(MODEL, executor, clock=lambda: now_s, start=False)
+    hurried, patient = Receiver(), Receiver()
+    engine.submit(ask("hurried", LONG, deadline_ms=90), hurried)
+    engine.submit(ask("patient", LONG), patient)
+    turn(engine, 20)
+    assert hurried.finished.status == "incomplete"
+    assert hurried.finished.steps == 3
+    assert patient.finished.status == "completed"
+    assert patient.partials[1].eta_ms == pytest.approx(50 * (16 - 2))
+
+
+def test_one_bad_response_does_not_take_the_others_with_it() -> None:
+    def refuse_long_ones(items: Sequence[ForwardItem]) -> None:
+        if any(slot.length == 9 for item in items for slot in item.canvas.slots):
+            raise RuntimeError("out of memory")
+
+    engine = cranked(ScriptedExecutor(ANSWERS, before_forward=refuse_long_ones))
+    good, bad = Receiver(), Receiver()
+    engine.submit(ask("good", LONG), good)
+    engine.submit(ask("bad", Recipe("bad", (replace(REPLY, length=9),))), bad)
+    turn(engine, 20)
+    assert bad.finished.status == "failed"
+    assert bad.finished.error is not None
+    assert "out of memory" in bad.finished.error
+    assert good.finished.status == "completed"
+    later = Receiver()
+    engine.submit(ask("later", LONG), later)
+    turn(engine, 20)
+    assert later.finished.status == "completed"
+
+
+def test_a_request_that_cannot_be_laid_out_fails_in_words() -> None:
+    engine, receiver = cranked(canvas_positions=100), Receiver()
+    engine.submit(ask(), receiver)
+    turn(engine)
+    assert receiver.finished.status == "failed"
+    assert "at most 100 are allowed" in (receiver.finished.error or "")
+
+
+def test_an_id_in_use_is_refused_and_free_again_after_the_end() -> None:
+    engine, first, second, third = cranked(), Receiver(), Receiver(), Receiver()
+    engine.submit(ask(recipe=LONG), first)
+    engine.submit(ask(recipe=LONG), second)
+    turn(engine, 20)
+    assert "'r' is running already" in (second.finished.error or "")
+    assert first.finished.status == "completed"
+    engine.submit(ask(recipe=LONG), third)
+    turn(engine, 20)
+    assert third.finished.status == "completed"
+
+
+def test_a_receiver_that_breaks_is_dropped_and_the_rest_live_on() -> None:
+    def broken(output: EngineOutput) -> None:
+        raise ConnectionError("gone")
+
+    executor = ScriptedExecutor(ANSWERS)
+    engine, receiver = cranked(executor), Receiver()
+    engine.submit(ask("broken", LONG), broken)
+    turn(engine, 3)
+    assert executor.num_passes == 0
+    engine.submit(ask("whole", LONG), receiver)
+    turn(engine, 20)
+    assert receiver.finished.status == "completed"
+
+
+def test_the_thread_takes_commands_while_it_works(
+    threaded: Callable[[ScriptedExecutor], DenoisingEngine],
+) -> None:
+    entered, proceed = threading.Event(), threading.Event()
+
+    def wait(_: Sequence[ForwardItem]) -> None:
+        entered.set()
+        assert proceed.wait(10)
+
+    engine, receiver = threaded(ScriptedExecutor(ANSWERS, before_forward=wait)), Receiver()
+    engine.submit(ask(recipe=LONG), receiver)
+    assert entered.wait(10)
+    engine.cancel("r")
+    assert not receiver.ended.is_set()
+    proceed.set()
+    assert receiver.finished.status == "cancelled"
+    assert receiver.finished.steps == 1
+
+
+def test_close_ends_everything_and_nothing_starts_after_it() -> None:
+    begun = threading.Event()
+
+    def slowly(_: Sequence[ForwardItem]) -> None:
+        begun.set()
+        time.sleep(0.01)
+
+    engine = DenoisingEngine(MODEL, ScriptedExecutor({}, before_forward=slowly))
+    running, late = Receiver(), Receiver()
+    engine.submit(ask(recipe=Recipe("endless", (replace(REPLY, length=400, steps=400),))), running)
+    assert begun.wait(10)
+    engine.close()
+    engine.submit(ask("late"), late)
+    assert running.finished.status == "cancelled"
+    assert late.finished.status == "cancelled"
+    engine.close()
+    assert not any(thread.name == "denoising-engine" for thread in threading.enumerate())
+
+
+def test_close_may_be_called_from_a_receiver() -> None:
+    engine = DenoisingEngine(MODEL, ScriptedExecutor(ANSWERS))
+    receiver = Receiver()
+
+    def close_at_once(output: EngineOutput) -> None:
+        receiver(output)
+        engine.close()
+
+    engine.submit(ask(), close_at_once)
+    assert receiver.finished.status == "cancelled"
+    engine.close()

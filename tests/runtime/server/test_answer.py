@@ -1,0 +1,90 @@
+"""Answers of the real engine, with a model that runs and knows nothing."""
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from runtime.engine.denoising import DenoisingEngine
+from runtime.executors.in_process import InProcessExecutor
+from tests.support.live_server import MODEL, serving
+from tests.support.tiny_model import tiny_model
+from tests.support.wire_client import Event, WireClient, connected
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    model = tiny_model()
+    engine = DenoisingEngine(model, InProcessExecutor(model.backbone, num_threads=1))
+    with serving(engine, replace(MODEL, max_turns=1)) as url:
+        yield url
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[WireClient]:
+    with connected(url, subprotocols=["omni.v1"]) as client:
+        yield client
+
+
+def test_deltas_add_up_to_the_whole_canvas(client: WireClient) -> None:
+    client.speak(24_000)
+    assert client.answer(omni={"seed": 3})["status"] == "completed"
+    filled: dict[tuple[str, int], int] = {}
+    for delta in client.of_type("omni.canvas.delta"):
+        for change in delta["slots"]:
+            for position in change["remasked"]:
+                del filled[change["name"], position]
+            filled |= {(change["name"], position): token for position, token, _ in change["updates"]}
+    slots = client.of_type("omni.canvas.created")[0]["slots"]
+    assert set(filled) == {(slot["name"], position) for slot in slots for position in range(slot["length"])}
+
+
+def test_previews_lead_to_the_picture(client: WireClient) -> None:
+    client.say("draw a red apple")
+    client.answer()
+    previews = client.of_type("omni.image.partial")
+    masked = [sum(preview["mask"]) for preview in previews]
+    assert masked == sorted(masked, reverse=True)
+    assert [preview["partial_image_index"] for preview in previews] == list(range(len(previews)))
+    picture = client.of_type("omni.image.done")[0]
+    assert Image.open(io.BytesIO(base64.b64decode(picture["b64"]))).size == (80, 80)
+
+
+def test_the_same_seed_gives_the_same_answer(client: WireClient) -> None:
+    client.say("draw a red apple")
+    answers = [client.answer(omni={"seed": 5}) for _ in range(2)]
+    first, second = client.of_type("omni.image.done")
+    assert first["b64"] == second["b64"]
+    assert said(answers[0]) == said(answers[1])
+
+
+def said(done: Event) -> list[Event]:
+    content: list[Event] = done["output"][0]["content"]
+    return content
+
+
+def test_every_text_is_told_once_and_whole(client: WireClient) -> None:
+    client.speak(24_000)
+    done = client.answer()
+    assert len(client.of_type("response.output_text.done")) == 1
+    assert len(client.of_type("conversation.item.input_audio_transcription.completed")) == 1
+    assert done["output"][0]["content"][0]["text"] == client.of_type("response.output_text.done")[0]["text"]
+    assert "▒" not in done["output"][0]["content"][0]["text"]
+
+
+def test_a_deadline_gives_the_best_so_far(client: WireClient) -> None:
+    client.say("draw a red apple")
+    done = client.answer(omni={"deadline_ms": 1, "steps": 100})
+    assert (done["status"], done["omni"]["reason"]) == ("incomplete", "deadline")
+    assert len(client.of_type("omni.image.done")) == 1
+
+
+def test_what_the_engine_refuses_is_a_failed_answer(client: WireClient) -> None:
+    client.say("apple " * 2000)
+    done = client.answer()
+    assert done["status"] == "failed"
+    assert done["status_details"]["error"]["message"]
+    assert done["output"] == []

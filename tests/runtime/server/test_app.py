@@ -1,0 +1,60 @@
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from runtime.server.settings import ServerSettings
+from tests.support.live_server import serving
+from tests.support.scripted_engine import ScriptedEngine
+from tests.support.wire_client import connected
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serving(ScriptedEngine()) as url:
+        yield url
+
+
+def get(url: str, path: str, **headers: str) -> httpx.Response:
+    return httpx.get(url.replace("ws://", "http://") + path, headers=headers)
+
+
+def test_health(url: str) -> None:
+    assert get(url, "/healthz").json() == {"status": "ok"}
+    assert get(url, "/readyz").json() == {"status": "ready", "model": "omni-test"}
+
+
+def test_models(url: str) -> None:
+    models = get(url, "/v1/models").json()
+    assert [model["id"] for model in models["data"]] == ["omni-test"]
+    assert models["data"][0]["omni"]["modalities_out"] == ["text", "image"]
+    assert get(url, "/v1/models/omni-test").json() == models["data"][0]
+    missing = get(url, "/v1/models/other")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_a_finished_picture_can_be_fetched(url: str) -> None:
+    with connected(url) as client:
+        client.say("a red ball")
+        image = client.answer()["output"][0]["omni"]["images"][0]
+    fetched = httpx.get(image["url"])
+    assert fetched.headers["content-type"] == "image/png"
+    assert fetched.content.startswith(b"\x89PNG")
+
+
+def test_an_asset_that_is_not_there(url: str) -> None:
+    missing = get(url, "/v1/assets/img_nix")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "asset_not_found")
+
+
+def test_a_foreign_host_name_gets_nothing(url: str) -> None:
+    assert get(url, "/v1/models", Host="evil.example").status_code == 403
+    assert get(url, "/healthz", Host="evil.example").status_code == 200
+
+
+def test_a_key_guards_the_models_and_not_the_health() -> None:
+    with serving(ScriptedEngine(), settings=ServerSettings(api_key="secret")) as url:
+        refused = get(url, "/v1/models")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
+        assert get(url, "/v1/models", Authorization="Bearer secret").status_code == 200
+        assert get(url, "/healthz").status_code == 200

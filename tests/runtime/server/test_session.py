@@ -1,0 +1,379 @@
+import base64
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runtime.engine.request import ImagePart, SpeechPart, TextPart
+from tests.support.live_server import serving
+from tests.support.scripted_engine import ScriptedEngine
+from tests.support.wire_client import Event, WireClient, connected, image_item, speech, text_item
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, ScriptedEngine]]:
+    engine = ScriptedEngine()
+    with serving(engine) as url:
+        yield url, engine
+
+
+@pytest.fixture
+def engine(server: tuple[str, ScriptedEngine]) -> Iterator[ScriptedEngine]:
+    engine = server[1]
+    engine.submitted.clear()
+    yield engine
+    engine.hold, engine.fails = False, None
+
+
+@pytest.fixture
+def client(server: tuple[str, ScriptedEngine], engine: ScriptedEngine) -> Iterator[WireClient]:
+    with connected(server[0]) as client:
+        yield client
+
+
+@pytest.fixture
+def omni(server: tuple[str, ScriptedEngine], engine: ScriptedEngine) -> Iterator[WireClient]:
+    with connected(server[0], subprotocols=["omni.v1"]) as client:
+        yield client
+
+
+def png(width: int = 8, height: int = 6) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(file, "PNG")
+    return file.getvalue()
+
+
+class TestAnswers:
+    def test_events_of_a_written_turn_come_in_order(self, client: WireClient) -> None:
+        client.say("draw a red ball")
+        client.answer()
+        assert client.types() == [
+            "session.created",
+            "conversation.item.added",
+            "conversation.item.done",
+            "response.created",
+            "response.output_item.added",
+            "conversation.item.added",
+            "response.content_part.added",
+            "response.output_text.delta",
+            "response.output_text.done",
+            "response.content_part.done",
+            "conversation.item.done",
+            "response.output_item.done",
+            "response.done",
+        ]
+
+    def test_a_spoken_turn_is_transcribed(self, client: WireClient, engine: ScriptedEngine) -> None:
+        user_item = client.speak(12_000)["item"]
+        client.answer()
+        heard = client.of_type("conversation.item.input_audio_transcription.completed")[0]
+        assert (heard["item_id"], heard["transcript"]) == (user_item["id"], "a red ball")
+        assert heard["usage"] == {"type": "duration", "seconds": 0.5}
+        assert client.of_type("response.output_text.done")[0]["text"] == "here it is"
+        (part,) = engine.submitted[0].turns[-1].parts
+        assert isinstance(part, SpeechPart)
+        assert (len(part.pcm), part.sample_rate_hz) == (12_000, 24_000)
+        assert engine.submitted[0].recipe.name == "speech_to_image"
+
+    def test_what_was_heard_is_the_reply_where_nothing_else_is_asked(self, client: WireClient) -> None:
+        client.speak()
+        done = client.answer(metadata={"omni_output": "text"})
+        assert done["output"][0]["content"] == [{"type": "output_text", "text": "a red ball"}]
+        assert "omni" not in done
+
+    def test_a_question_about_a_picture(self, client: WireClient, engine: ScriptedEngine) -> None:
+        client.ask({"type": "conversation.item.create", "item": image_item(png())}, "conversation.item.done")
+        client.say("what is this?")
+        client.answer()
+        image, question = engine.submitted[0].turns[-1].parts
+        assert isinstance(image, ImagePart)
+        assert image.pixels.shape == (6, 8, 3)
+        assert question == TextPart("what is this?")
+        assert engine.submitted[0].recipe.name == "image_to_text"
+
+    def test_done_says_what_was_made(self, client: WireClient) -> None:
+        client.say("a red ball")
+        done = client.answer(metadata={"client_event_id": "c7"})
+        assert (done["status"], done["metadata"]) == ("completed", {"client_event_id": "c7"})
+        assert client.of_type("response.created")[0]["response"]["metadata"] == {"client_event_id": "c7"}
+        assert done["usage"]["total_tokens"] == 24
+        assert done["usage"]["output_token_details"]["image_tokens"] == 16
+        (item,) = done["output"]
+        assert item["content"] == [{"type": "output_text", "text": "here it is"}]
+        assert item["omni"]["images"] == done["omni"]["images"]
+        assert client.of_type("response.output_item.done")[0]["item"] == item
+
+    def test_the_answer_is_part_of_the_conversation(self, client: WireClient, engine: ScriptedEngine) -> None:
+        client.say("a red ball")
+        item_id = client.answer()["output"][0]["id"]
+        retrieved = client.ask(
+            {"type": "conversation.item.retrieve", "item_id": item_id}, "conversation.item.retrieved"
+        )
+        assert retrieved["item"]["content"] == [{"type": "output_text", "text": "here it is"}]
+        assert client.say("and now?")["previous_item_id"] == item_id
+        client.answer(metadata={"omni_output": "text"})
+        assert engine.submitted[-1].recipe.name == "image_to_text"
+        assert [turn.role for turn in engine.submitted[-1].turns] == ["user", "assistant", "user"]
+
+    def test_a_failed_answer(self, client: WireClient, engine: ScriptedEngine) -> None:
+        engine.fails = "out of memory"
+        client.say("a red ball")
+        done = client.answer()
+        assert done["status"] == "failed"
+        assert done["status_details"]["error"]["message"] == "out of memory"
+        assert client.types()[-4:-1] == [
+            "response.content_part.done",
+            "conversation.item.done",
+            "response.output_item.done",
+        ]
+        engine.fails = None
+        assert client.answer()["status"] == "completed"
+
+    def test_instructions_are_a_system_turn(self, client: WireClient, engine: ScriptedEngine) -> None:
+        client.ask({"type": "session.update", "session": {"instructions": "be brief"}}, "session.updated")
+        client.say("a red ball")
+        client.answer()
+        client.answer(instructions="be long")
+        said = [request.turns[0].parts for request in engine.submitted]
+        assert said == [(TextPart("be brief"),), (TextPart("be long"),)]
+
+
+class TestCancelling:
+    def test_cancel_ends_with_response_done(self, client: WireClient, engine: ScriptedEngine) -> None:
+        engine.hold = True
+        client.say("a red ball")
+        client.ask({"type": "response.create"}, "response.content_part.added")
+        done = client.ask({"type": "response.cancel"}, "response.done")["response"]
+        assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "client_cancelled")
+        assert done["output"][0]["status"] == "incomplete"
+        engine.hold = False
+        assert client.answer()["status"] == "completed"
+
+    def test_cancel_with_nothing_active(self, client: WireClient) -> None:
+        error = client.refused({"type": "response.cancel", "event_id": "c1"})
+        assert (error["code"], error["event_id"]) == ("response_cancel_not_active", "c1")
+        assert error["message"].startswith("Cancellation failed")
+
+    def test_a_second_response_at_once(self, client: WireClient, engine: ScriptedEngine) -> None:
+        engine.hold = True
+        client.say("a red ball")
+        client.ask({"type": "response.create"}, "response.content_part.added")
+        assert client.refused({"type": "response.create"})["code"] == "conversation_already_has_active_response"
+        engine.hold = False
+        assert client.until("response.done")["response"]["status"] == "completed"
+
+    def test_finalize_gives_the_best_so_far(self, omni: WireClient, engine: ScriptedEngine) -> None:
+        engine.hold = True
+        omni.say("a red ball")
+        response_id = omni.ask({"type": "response.create"}, "response.created")["response"]["id"]
+        omni.until("omni.progress")
+        done = omni.ask({"type": "omni.response.finalize", "response_id": response_id}, "response.done")["response"]
+        assert (done["status"], done["omni"]["reason"]) == ("incomplete", "finalized")
+        assert omni.of_type("omni.image.done")
+
+    def test_finalize_with_nothing_active(self, omni: WireClient) -> None:
+        error = omni.refused({"type": "omni.response.finalize", "response_id": "resp_1"})
+        assert error["code"] == "response_finalize_not_active"
+
+
+class TestExtension:
+    def test_the_canvas_is_told_from_beginning_to_end(self, omni: WireClient) -> None:
+        omni.speak()
+        omni.answer(omni={"seed": 7})
+        created = omni.of_type("omni.canvas.created")[0]
+        assert [slot["name"] for slot in created["slots"]] == ["transcript", "image", "text"]
+        assert (created["seed"], created["slots"][1]["rows"]) == (7, 4)
+        assert omni.types()[-2:] == ["omni.canvas.done", "response.done"]
+        assert omni.of_type("omni.canvas.done")[0]["canvas_id"] == created["canvas_id"]
+
+    def test_deltas_add_up_to_the_whole_canvas(self, omni: WireClient) -> None:
+        omni.say("a red ball")
+        omni.answer()
+        filled = {
+            (change["name"], position)
+            for delta in omni.of_type("omni.canvas.delta")
+            for change in delta["slots"]
+            for position, _, _ in change["updates"]
+        }
+        slots = omni.of_type("omni.canvas.created")[0]["slots"]
+        assert filled == {(slot["name"], position) for slot in slots for position in range(slot["length"])}
+
+    def test_the_picture_comes_with_its_bytes(self, omni: WireClient) -> None:
+        omni.say("a red ball")
+        omni.answer()
+        picture = omni.of_type("omni.image.done")[0]
+        image = Image.open(io.BytesIO(base64.b64decode(picture["b64"])))
+        assert image.size == (picture["image"]["width"], picture["image"]["height"]) == (32, 32)
+        assert np.asarray(image)[0, 0].tolist() == [200, 200, 200]
+
+    def test_partials_end_with_progress(self, omni: WireClient) -> None:
+        omni.say("a red ball")
+        omni.answer()
+        kinds = omni.types()
+        last = len(kinds) - 1 - kinds[::-1].index("omni.progress")
+        assert kinds[last - 1] == "omni.image.partial"
+        assert omni.seen[last]["unmasked_ratio"] == 1.0
+
+    def test_no_partials_if_none_are_wanted(self, omni: WireClient, engine: ScriptedEngine) -> None:
+        omni.say("a red ball")
+        omni.answer(omni={"partials": "off"})
+        assert not {"omni.progress", "omni.canvas.delta", "omni.image.partial"} & set(omni.types())
+        assert omni.of_type("omni.image.done")
+        assert (engine.submitted[0].partial_every, engine.submitted[0].previews) == (0, False)
+
+    def test_settings_reach_the_engine(self, omni: WireClient, engine: ScriptedEngine) -> None:
+        omni.say("a red ball")
+        omni.answer(omni={"seed": 5, "steps": 40, "deadline_ms": 900, "partial_every": 3, "partials": "tokens"})
+        request = engine.submitted[0]
+        assert (request.seed, request.deadline_ms, request.partial_every, request.previews) == (5, 900, 3, False)
+        assert next(slot.steps for slot in request.recipe.slots if slot.name == "image") == 40
+
+    def test_without_a_seed_every_answer_has_its_own(self, omni: WireClient, engine: ScriptedEngine) -> None:
+        omni.say("a red ball")
+        omni.answer()
+        omni.answer()
+        assert engine.submitted[0].seed != engine.submitted[1].seed
+
+    def test_a_picture_alone(self, omni: WireClient) -> None:
+        omni.say("a red ball")
+        done = omni.answer(omni={"output": ["image"]})
+        assert done["output"][0]["content"] == []
+        assert "response.content_part.added" not in omni.types()
+        assert omni.of_type("omni.image.done")
+
+
+class TestBadInput:
+    """Each is told what is wrong, and the session lives on."""
+
+    @pytest.mark.parametrize(
+        ("frame", "code", "param"),
+        [
+            ('{"type": "response.create"', "invalid_json", None),
+            ("[]", "invalid_json", None),
+            ('{"type": "response.please"}', "invalid_value", "type"),
+            ('{"type": "response.cancel", "colour": 1}', "unknown_parameter", "colour"),
+            ('{"type": "session.update", "session": {"speed": 1}}', "unknown_parameter", "session.speed"),
+            ('{"type": "conversation.item.create"}', "missing_required_parameter", "item"),
+            ('{"type": "response.create"}', "conversation_has_no_user_item", None),
+            ('{"type": "input_audio_buffer.commit"}', "input_audio_buffer_commit_empty", None),
+            ('{"type": "input_audio_buffer.append", "audio": ""}', "invalid_value", "audio"),
+            ('{"type": "input_audio_buffer.append", "audio": "AAAA"}', "invalid_value", "audio"),
+            ('{"type": "input_audio_buffer.append", "audio": "A"}', "invalid_value", "audio"),
+            ('{"type": "conversation.item.retrieve", "item_id": "x"}', "item_retrieve_invalid_item_id", "item_id"),
+            ('{"type": "conversation.item.delete", "item_id": "x"}', "item_delete_invalid_item_id", "item_id"),
+        ],
+    )
+    def test_events(self, client: WireClient, frame: str, code: str, param: str | None) -> None:
+        error = client.refused(frame)
+        assert (error["code"], error["param"], error["type"]) == (code, param, "invalid_request_error")
+
+    def test_truncate_is_not_supported(self, client: WireClient) -> None:
+        event = {"type": "conversation.item.truncate", "item_id": "x", "content_index": 0, "audio_end_ms": 0}
+        assert "not supported by this model" in client.refused(event)["message"]
+
+    def test_an_item_twice(self, client: WireClient) -> None:
+        create = {"type": "conversation.item.create", "item": {**text_item("x"), "id": "mine"}}
+        client.ask(create, "conversation.item.done")
+        assert client.refused(create)["code"] == "item_create_duplicate_item_id"
+
+    def test_half_an_hour_of_speech(self, client: WireClient) -> None:
+        minute = {"type": "input_audio_buffer.append", "audio": speech(24_000 * 10)}
+        for _ in range(3):
+            client.send(minute)
+        assert client.ask(minute)["error"]["code"] == "input_audio_too_long"
+        assert "40.0 s of audio came; a turn takes at most 30 s" in client.seen[-1]["error"]["message"]
+        for _ in range(5):
+            client.send(minute)
+        client.ask({"type": "input_audio_buffer.commit"}, "conversation.item.done")
+        client.answer()
+        assert client.of_type("conversation.item.input_audio_transcription.completed")[0]["usage"]["seconds"] == 30
+
+    @pytest.mark.parametrize("content", [b"", b"no image", png()[:40]])
+    def test_bytes_that_are_no_image(self, client: WireClient, content: bytes) -> None:
+        error = client.refused({"type": "conversation.item.create", "item": image_item(content)})
+        assert (error["code"], error["param"]) == ("invalid_image", "item.content[0].image_url")
+
+    def test_100_megapixels(self, client: WireClient) -> None:
+        file = io.BytesIO()
+        Image.new("1", (10_000, 10_000)).save(file, "PNG")
+        error = client.refused({"type": "conversation.item.create", "item": image_item(file.getvalue())})
+        assert "100.0 megapixels" in error["message"]
+        assert error["param"] == "item.content[0].image_url"
+
+    def test_audio_answers_and_turn_detection(self, client: WireClient) -> None:
+        error = client.refused({"type": "session.update", "session": {"output_modalities": ["audio"]}})
+        assert (error["code"], error["param"]) == ("invalid_value", "session.output_modalities")
+        vad: Event = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+        error = client.refused({"type": "session.update", "session": vad})
+        assert (error["code"], error["param"]) == ("unsupported_value", "session.audio.input.turn_detection")
+
+    def test_too_much_media_in_one_conversation(self, client: WireClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("omnisdk.protocol.limits.MAX_CONVERSATION_MEDIA_BYTES", 1000)
+        error = client.refused({"type": "conversation.item.create", "item": image_item(png(40, 40))})
+        assert error["code"] == "conversation_too_large"
+
+
+class TestItems:
+    def test_spoken_items_are_retrieved_with_their_speech(self, client: WireClient) -> None:
+        item_id = client.speak(12_000)["item"]["id"]
+        retrieved = client.ask(
+            {"type": "conversation.item.retrieve", "item_id": item_id}, "conversation.item.retrieved"
+        )
+        assert retrieved["item"]["content"][0]["audio"] == speech(12_000)
+
+    def test_speech_too_long_for_a_frame_stays_here(self, client: WireClient) -> None:
+        item_id = client.speak(24_000 * 20)["item"]["id"]
+        retrieved = client.ask(
+            {"type": "conversation.item.retrieve", "item_id": item_id}, "conversation.item.retrieved"
+        )
+        assert "audio" not in retrieved["item"]["content"][0]
+
+    def test_a_deleted_item_is_not_read(self, client: WireClient, engine: ScriptedEngine) -> None:
+        item_id = client.say("a red ball")["item"]["id"]
+        client.ask({"type": "conversation.item.delete", "item_id": item_id}, "conversation.item.deleted")
+        client.say("a blue ball")
+        client.answer()
+        assert engine.submitted[0].turns[-1].parts == (TextPart("a blue ball"),)
+
+    def test_echoed_items_hold_no_media(self, client: WireClient) -> None:
+        told = client.ask({"type": "conversation.item.create", "item": image_item(png())}, "conversation.item.added")
+        assert told["item"]["content"] == [{"type": "input_image"}]
+
+
+LONG = "x" * 2_000_000
+
+
+class TestFramesStaySmall:
+    """Many clients close the connection at a frame of 1 MiB, so nothing a client sends may come back as one."""
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            {"type": "session.update", "session": {"type": "realtime", "instructions": LONG}},
+            {"type": "session.update", "session": {"type": "realtime", "omni": {"partials": LONG}}},
+            {"type": "conversation.item.create", "item": {**text_item("x"), "id": LONG}},
+            {
+                "type": "conversation.item.create",
+                "item": {**text_item("x"), "content": [{"type": "input_text", "text": LONG[:30_000]}] * 60},
+            },
+            {"type": "conversation.item.retrieve", "item_id": LONG},
+            {"type": "input_audio_buffer.clear", LONG: 1},
+            {"type": "response.create", "response": {"metadata": {"a": LONG}}},
+        ],
+        ids=["instructions", "literal", "item id", "many parts", "unknown id", "unknown field", "metadata"],
+    )
+    def test_what_is_too_long_to_be_told_back(self, client: WireClient, event: Event) -> None:
+        assert len(str(client.refused(event))) < 4_000
+
+    def test_settings_do_not_pile_up(self, client: WireClient) -> None:
+        half = "x" * 200_000
+        client.ask({"type": "session.update", "session": {"type": "realtime", "instructions": half}}, "session.updated")
+        more = {"type": "session.update", "session": {"type": "realtime", "tracing": {"group_id": half}}}
+        assert client.refused(more)["param"] == "session"
+
+    def test_an_item_that_is_no_message(self, client: WireClient) -> None:
+        item = {"type": "function_call_output", "call_id": "c", "output": "4"}
+        error = client.refused({"type": "conversation.item.create", "item": item})
+        assert (error["code"], error["param"]) == ("invalid_value", "item.type")

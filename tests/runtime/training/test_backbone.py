@@ -1,0 +1,87 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from runtime.codecs.text import TextCodec
+from runtime.codecs.vocabulary import END_OF_TEXT
+from runtime.engine.recipe import EMBEDDED_RECIPES
+from runtime.models.backbone import Backbone
+from runtime.training.backbone import (
+    TASK_SHARES,
+    Curriculum,
+    Layouter,
+    Sample,
+    backbone_config,
+    initialize,
+    losses_of,
+    optimizers_of,
+    user,
+    vocabulary_of,
+)
+from runtime.training.heard import HeardUtterance
+from runtime.training.pictures import READ_STYLES, ScenePool
+from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
+from runtime.training.text import corpus
+from runtime.training.world import Scene
+
+SCENES = [
+    Scene("single", ("cat",), "blue"),
+    Scene("count", ("dog", "dog"), "red"),
+    Scene("beside", ("sun", "key"), "pink"),
+]
+
+
+@pytest.fixture(scope="module")
+def curriculum() -> Curriculum:
+    codec = TextCodec.train(corpus(random.Random(0))[:3000], 1024)
+    codes = np.random.default_rng(0).integers(0, 2048, (len(SCENES), 100)).astype(np.int16)
+    pool = ScenePool(dict.fromkeys(READ_STYLES, SCENES), dict.fromkeys(READ_STYLES, codes))
+    said = "draw two dogs on a red background"
+    heard = [HeardUtterance(said, torch.randn(40, SPEECH_CONFIG.output_size), SCENES[1], "kokoro")]
+    return Curriculum(Layouter(vocabulary_of(codec), codec), pool, heard)
+
+
+@pytest.mark.parametrize("task", list(TASK_SHARES["speech"]))
+def test_samples_hide_what_they_ask_for(curriculum: Curriculum, task: str) -> None:
+    rng = random.Random(1)
+    for _ in range(20):
+        sample: Sample = curriculum.sample(task, rng)
+        canvas = sample.canvas
+        for target in sample.targets:
+            first, stop = target.slot.vocabulary
+            assert bool(canvas.masked[target.positions].all())
+            assert bool(((target.tokens >= first) & (target.tokens < stop)).all())
+        asked = sum(len(target.positions) for target in sample.targets)
+        hidden = int(canvas.masked.sum())
+        assert asked == hidden or (task == "speech_to_image" and len(sample.targets) == 2)
+
+
+def test_shares_are_kept(curriculum: Curriculum) -> None:
+    recipe = EMBEDDED_RECIPES["text_to_image"]
+    answers = [torch.arange(100), "two dogs"]
+    layouter = curriculum.layouter
+    sample = layouter.sample(user("two dogs"), recipe, answers, random.Random(0), shares=(1.0, 0.0))
+    assert len(sample.targets[0].tokens) == 100
+    assert len(sample.targets[1].tokens) == 0
+    text = sample.canvas.tokens_of(sample.canvas.slot("text"))
+    assert int((text == layouter.vocabulary[END_OF_TEXT]).sum()) == len(text) - len(layouter.codec.encode("two dogs"))
+
+
+def test_a_few_steps_learn_one_batch(curriculum: Curriculum) -> None:
+    torch.manual_seed(0)
+    network = Backbone(backbone_config(curriculum.layouter.vocabulary), SPEECH_CONFIG)
+    initialize(network)
+    network.model.audio_model.requires_grad_(False)
+    samples = [curriculum.sample("speech_to_image", random.Random(i)) for i in range(2)]
+    optimizers = optimizers_of(network)
+    history = []
+    for _ in range(4):
+        loss = torch.stack(list(losses_of(network, samples).values())).sum()
+        history.append(float(loss.detach()))
+        network.zero_grad()
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    assert history[-1] < 0.9 * history[0]

@@ -1,0 +1,33 @@
+"""The server on a real socket of this machine, in a thread of the test."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from runtime.engine.engine import Engine
+from runtime.engine.recipe import EMBEDDED_RECIPES
+from runtime.server.app import create_app
+from runtime.server.model_card import ModelCard, PictureShape
+from runtime.server.serving import Server, bind, url_of
+from runtime.server.settings import ServerSettings
+
+MODEL = ModelCard("omni-test", EMBEDDED_RECIPES, PictureShape(32, 32, 4, 4))
+
+
+@contextlib.contextmanager
+def serving(engine: Engine, model: ModelCard = MODEL, settings: ServerSettings | None = None) -> Iterator[str]:
+    """The ws:// address of a running server."""
+    settings = settings or ServerSettings()
+    ready = threading.Event()
+    listener = bind("127.0.0.1", 0, settings)
+    server = Server(create_app(engine, model, settings), ready.set)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        if not ready.wait(10):
+            raise TimeoutError("the server did not start in 10 s")
+        yield url_of(listener)
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        engine.close()
