@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from omnisdk.errors import LocalRuntimeError
 
 RUNTIME_MODULE = "runtime.cli"
 STDERR_LINES_KEPT = 30
+# Meant for a server that others reach; the child is reached by this program alone, without a key.
+PUBLIC_SERVER_VARIABLES = ("OMNI_HOST", "OMNI_PORT", "OMNI_API_KEY")
 
 
 class ReadyLine(msgspec.Struct):
@@ -45,6 +48,7 @@ class LocalRuntime:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if name not in PUBLIC_SERVER_VARIABLES},
             limit=2**20,
         )
         assert self._child.stdout is not None

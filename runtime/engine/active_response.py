@@ -160,5 +160,8 @@ class ActiveResponse:
         return 1000 * (now_s - self.began_s) / self.num_steps * (self.planned_steps - self.num_steps)
 
     def overdue(self, now_s: float) -> bool:
+        """Past the deadline with more than one step to go; the last one finishes it anyway."""
         deadline_ms = self.request.deadline_ms
-        return deadline_ms is not None and 1000 * (now_s - self.submitted_s) >= deadline_ms
+        if deadline_ms is None or self.planned_steps - self.num_steps <= 1:
+            return False
+        return 1000 * (now_s - self.submitted_s) >= deadline_ms

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
 import torch
 
 from runtime.codecs.image import ImageCodec
-from runtime.diffusion.canvas import Canvas
+from runtime.diffusion.canvas import Canvas, Slot
 from runtime.engine.model import OmniModel
 from runtime.engine.preview import grid
 from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out
@@ -58,6 +59,9 @@ class Admission:
     def _check_recipe(self, recipe: Recipe, turns: tuple[Turn, ...]) -> None:
         if not recipe.slots:
             raise AdmissionError(f"recipe {recipe.name!r} has no slots; a response needs one at least")
+        names = [slot.name for slot in recipe.slots]
+        if len(set(names)) < len(names):
+            raise AdmissionError(f"the slots of recipe {recipe.name!r} are {', '.join(names)}; give each its own name")
         spoken = any(isinstance(part, SpeechPart) for turn in turns for part in turn.parts)
         for slot in recipe.slots:
             if slot.length < 1 or slot.steps < 1:
@@ -81,7 +85,18 @@ class Admission:
                     f"its recipes are {', '.join(self._model.recipes)}"
                 )
             if slot.modality == "image":
-                grid(slot)
+                self._check_grid(slot)
+
+    def _check_grid(self, slot: Slot) -> None:
+        """A model that has learned its picture positions draws no other number of them."""
+        rows, columns = grid(slot)
+        learned = self._model.backbone.config.image_grid
+        if learned and (rows, columns) != self._model.image_grid:
+            known_rows, known_columns = self._model.image_grid
+            raise AdmissionError(
+                f"image slot {slot.name!r} has {rows} x {columns} positions; this model draws "
+                f"{known_rows} x {known_columns}, so its length must be {known_rows * known_columns}"
+            )
 
     def _check_length(self, num_positions: int, what: str = "the conversation and its answer take") -> None:
         if num_positions > self._max_positions:
@@ -103,9 +118,10 @@ class Admission:
     def _encode_speech(self, part: SpeechPart) -> EncodedSpeech:
         if part.sample_rate_hz <= 0:
             raise AdmissionError(f"a sample rate of {part.sample_rate_hz} Hz came; it must be above 0")
-        if part.pcm.ndim != 1 or not len(part.pcm):
+        if part.pcm.ndim != 1 or not len(part.pcm) or part.pcm.dtype != np.int16:
             raise AdmissionError(
-                f"speech of shape {part.pcm.shape} came; one channel of at least one sample is needed; record again"
+                f"speech of shape {part.pcm.shape} and type {part.pcm.dtype} came; one channel of at least one sample, "
+                "int16, is needed; record again"
             )
         duration_ms = 1000 * len(part.pcm) / part.sample_rate_hz
         # Counted before the work is done: an hour of sound must not hold up the others.

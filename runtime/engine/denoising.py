@@ -179,7 +179,7 @@ class DenoisingEngine:
         every = response.request.partial_every
         try:
             if response.complete:
-                self._finish(response, "incomplete" if response.committing else "completed")
+                self._end(response, "incomplete" if response.committing else "completed")
             elif every and response.num_steps % every == 0:
                 self._send(response, self._partial(response))
         except Exception as error:  # noqa: BLE001
@@ -199,7 +199,7 @@ class DenoisingEngine:
             self._waiting.remove(waiting)
             _refuse(waiting, "cancelled")
         if request_id in self._active:
-            self._finish(self._active[request_id], "cancelled")
+            self._end(self._active[request_id], "cancelled")
 
     def _finalize(self, request_id: str) -> None:
         for waiting in self._waiting:
@@ -235,7 +235,11 @@ class DenoisingEngine:
             committing=waiting.finalize,
         )
         self._active[request.request_id] = response
-        slots = tuple(self._previewer.state(response.canvas, slot) for slot in response.canvas.slots)
+        try:
+            slots = self._states(response, paint=False)
+        except Exception as error:  # noqa: BLE001
+            self._fail(response, error)
+            return
         self._send(response, Started(request.request_id, slots, response.planned_steps, request.seed))
 
     def _partial(self, response: ActiveResponse) -> StepOutput:
@@ -247,6 +251,13 @@ class DenoisingEngine:
             eta_ms=response.eta_ms(self._clock()),
             slots=self._states(response, paint=response.request.previews),
         )
+
+    def _end(self, response: ActiveResponse, status: Status) -> None:
+        """Finish; what cannot even be shown has failed."""
+        try:
+            self._finish(response, status)
+        except Exception as error:  # noqa: BLE001
+            self._fail(response, error)
 
     def _finish(self, response: ActiveResponse, status: Status, error: str | None = None) -> None:
         del self._active[response.request.request_id]

@@ -40,6 +40,15 @@ async def test_it_is_told_the_port_and_to_say_when_ready() -> None:
         assert runtime.url == "--port 8765 --ready-json"
 
 
+async def test_the_settings_of_a_public_server_are_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNI_API_KEY", "secret")
+    monkeypatch.setenv("OMNI_THREADS", "1")
+    code = 'import os, json; names = [n for n in os.environ if n.startswith("OMNI_")]'
+    async with LocalRuntime(command=script(code + '; print(json.dumps({"url": str(names)}), flush=True)')) as runtime:
+        assert "OMNI_THREADS" in runtime.url
+        assert "OMNI_API_KEY" not in runtime.url
+
+
 async def test_dying_at_start_shows_its_last_words() -> None:
     code = 'import sys; print("the checkpoint is damaged", file=sys.stderr); sys.exit(3)'
     with pytest.raises(LocalRuntimeError, match="exit code 3 before it was ready\nthe checkpoint is damaged"):

@@ -65,6 +65,9 @@ def test_media_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
         (request("image_to_text", TextPart("red " * 2000)), "positions; at most 512"),
         (request(Recipe("empty", ()), TextPart("a")), "'empty' has no slots"),
         (request(Recipe("odd", (replace(PICTURE, length=99),)), TextPart("a")), "99 positions; a square"),
+        (request(Recipe("large", (replace(PICTURE, length=144),)), TextPart("a")), "12 x 12.* length must be 100"),
+        (request(Recipe("twins", (REPLY, REPLY)), TextPart("a")), "are text, text; give each its own name"),
+        (request("speech_to_text", SpeechPart(np.zeros(9, np.float32), 16_000)), "type float32"),  # type: ignore[arg-type]
         (request(Recipe("no", (replace(REPLY, steps=0),)), TextPart("a")), "0 steps; both must be 1"),
         (request(Recipe("say", (SlotRecipe("voice", "speech", 9, 3),)), TextPart("a")), "no tokens.*text_to_image"),
     ],

@@ -2,13 +2,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from runtime.codecs.vocabulary import END_OF_TEXT
 from runtime.engine.denoising import DenoisingEngine, EngineLimits
-from runtime.engine.output import EngineOutput, Finished, Started, StepOutput
+from runtime.engine.output import EngineOutput, Finished, SlotState, Started, StepOutput
+from runtime.engine.preview import Previewer
 from runtime.engine.recipe import EMBEDDED_RECIPES, REPLY, Recipe
 from runtime.engine.request import GenerationRequest, SpeechPart, TextPart, Turn
 from runtime.executors.executor import ForwardItem
@@ -210,22 +212,14 @@ def test_finalize_commits_the_rest_in_one_step(steps_before: int) -> None:
 
 
 def test_past_its_deadline_a_response_is_committed() -> None:
-    now_s = 100.0
-
-    def work(_: Sequence[ForwardItem]) -> None:
-        nonlocal now_s
-        now_s += 0.05
-
-    executor = ScriptedExecutor(ANSWERS, before_forward=work)
-    engine = DenoisingEngine(MODEL, executor, clock=lambda: now_s, start=False)
+    engine = cranked(ScriptedExecutor(ANSWERS, before_forward=lambda _: time.sleep(0.05)))
     hurried, patient = Receiver(), Receiver()
-    engine.submit(ask("hurried", LONG, deadline_ms=90), hurried)
+    engine.submit(ask("hurried", LONG, deadline_ms=40), hurried)
     engine.submit(ask("patient", LONG), patient)
     turn(engine, 20)
     assert hurried.finished.status == "incomplete"
-    assert hurried.finished.steps == 3
+    assert hurried.finished.steps == 2
     assert patient.finished.status == "completed"
-    assert patient.partials[1].eta_ms == pytest.approx(50 * (16 - 2))
 
 
 def test_one_bad_response_does_not_take_the_others_with_it() -> None:
@@ -279,6 +273,40 @@ def test_a_receiver_that_breaks_is_dropped_and_the_rest_live_on() -> None:
     assert executor.num_passes == 0
     engine.submit(ask("whole", LONG), receiver)
     turn(engine, 20)
+    assert receiver.finished.status == "completed"
+
+
+@pytest.mark.parametrize("shown", [0, 2])
+def test_what_cannot_be_shown_fails_and_the_thread_lives_on(monkeypatch: pytest.MonkeyPatch, shown: int) -> None:
+    """Broken at Started (0 snapshots made), or when it is cancelled (after the two of Started)."""
+    made = 0
+    state = Previewer.state
+
+    def breaks(self: Previewer, *arguments: Any) -> SlotState:
+        nonlocal made
+        made += 1
+        if made > shown:
+            raise ValueError("it cannot be shown")
+        return state(self, *arguments)
+
+    engine, broken, fine = cranked(), Receiver(), Receiver()
+    with monkeypatch.context() as patched:
+        patched.setattr(Previewer, "state", breaks)
+        engine.submit(ask("broken", partial_every=0), broken)
+        turn(engine)
+        engine.cancel("broken")
+        turn(engine)
+    engine.submit(ask("fine"), fine)
+    turn(engine, 20)
+    assert broken.finished.status == "failed"
+    assert "it cannot be shown" in (broken.finished.error or "")
+    assert fine.finished.status == "completed"
+
+
+def test_a_deadline_missed_by_the_last_step_alone_cuts_nothing() -> None:
+    engine, receiver = cranked(), Receiver()
+    engine.submit(ask(recipe=Recipe("short", (replace(REPLY, steps=1),)), deadline_ms=0), receiver)
+    turn(engine, 2)
     assert receiver.finished.status == "completed"
 
 
