@@ -18,6 +18,8 @@ import click
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
+# A file of the distribution, not a module: what a newcomer says first is what is measured.
+SHIPPED_REQUEST = Path(__file__).parents[2] / "clients" / "terminal" / "request.wav"
 CHUNK_BYTES = 48_000  # one second of 24 kHz PCM16
 
 
@@ -136,20 +138,29 @@ def measure_session(pcm: bytes, turns: int, threads: int | None) -> SessionFigur
         )
 
 
+def read_request(wav: Path) -> bytes:
+    """24 kHz mono PCM16 samples. Raises click.ClickException for any other file."""
+    try:
+        with wave.open(str(wav)) as file:
+            if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (24_000, 1, 2):
+                raise click.ClickException(f"{wav} is not 24 kHz mono PCM16; convert it, or give another with --wav")
+            return file.readframes(file.getnframes())
+    except (OSError, wave.Error, EOFError) as error:
+        raise click.ClickException(f"{wav} cannot be read as WAV ({error}); give a recording with --wav") from None
+
+
 @click.command("session")
-@click.argument("wav", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--wav",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A spoken request, 24 kHz mono PCM16.  [default: the one that ships with the terminal client]",
+)
 @click.option("--turns", default=5, show_default=True)
 @click.option("--threads", type=int, help="Threads of the forward pass.  [default: torch's choice]")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures here.")
-def session(wav: Path, turns: int, threads: int | None, json_file: Path | None) -> None:
-    """Cold start, first partial, finished picture and memory of the embedded runtime.
-
-    WAV is a spoken request, 24 kHz mono PCM16.
-    """
-    with wave.open(str(wav)) as file:
-        if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (24_000, 1, 2):
-            raise click.ClickException(f"{wav}: 24 kHz mono PCM16 is wanted; convert it first")
-        pcm = file.readframes(file.getnframes())
+def session(wav: Path | None, turns: int, threads: int | None, json_file: Path | None) -> None:
+    """Cold start, first partial, finished picture and memory of the embedded runtime."""
+    pcm = read_request(wav or SHIPPED_REQUEST)
     figures = asdict(measure_session(pcm, turns, threads))
     for name, value in figures.items():
         click.echo(f"{name:<26} {value:.3f}" if isinstance(value, float) else f"{name:<26} {value}")

@@ -42,6 +42,7 @@ def choose_task(card: ModelCard, turns: Sequence[Turn], settings: OmniSettings) 
     if name in READS_IMAGE and not any(_has(turn, ImagePart) for turn in read):
         picture = next(_pictures(turns))
         read = (*read[:-1], replace(read[-1], parts=(picture, *read[-1].parts)))
+    read = tuple(replace(turn, parts=_pictures_first(turn.parts)) for turn in read)
     recipe = card.recipes[name]
     if "text" not in wanted:
         recipe = replace(recipe, slots=tuple(slot for slot in recipe.slots if slot.name != "text"))
@@ -79,6 +80,11 @@ def _with_steps(recipe: Recipe, settings: OmniSettings) -> Recipe:
     steps = settings.steps
     slots = tuple(replace(slot, steps=steps) if slot.modality == "image" else slot for slot in recipe.slots)
     return replace(recipe, slots=slots)
+
+
+def _pictures_first(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """In the order the model was trained on, whatever order the client sent."""
+    return tuple(sorted(parts, key=lambda part: not isinstance(part, ImagePart)))
 
 
 def _pictures(turns: Sequence[Turn]) -> Iterator[ImagePart]:

@@ -83,6 +83,11 @@ def test_the_picture_asked_about_comes_along() -> None:
     assert read == (user(IMAGE, TEXT),)
 
 
+def test_pictures_are_read_first_whatever_the_client_sent_first() -> None:
+    _, read = choose_task(MODEL, [user(TEXT, IMAGE)], asking(["text"]))
+    assert read == (user(IMAGE, TEXT),)
+
+
 def item(role: Role, name: str) -> Message:
     return Message(role=role, content=[InputText(text=name)], id=name)
 

@@ -1,0 +1,28 @@
+import wave
+from pathlib import Path
+
+import click
+import pytest
+
+from runtime.benchmarks.session import SHIPPED_REQUEST, read_request
+
+
+def test_the_shipped_request_is_what_is_measured() -> None:
+    assert 1.0 < len(read_request(SHIPPED_REQUEST)) / 48_000 < 6.0
+
+
+def test_another_rate_is_refused(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(b"\0\0" * 100)
+    with pytest.raises(click.ClickException, match="not 24 kHz mono PCM16"):
+        read_request(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("content", [b"", b"no sound at all"])
+def test_what_is_no_wav_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(click.ClickException, match="cannot be read as WAV"):
+        read_request(tmp_path / "a.wav")
