@@ -17,8 +17,9 @@ from omnisdk.media import Speech
 from omnisdk.protocol.events import OmniSessionCapabilities
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 from omnisdk.response import Response
-from omnisdk.session import AsyncSession, Speaking
+from omnisdk.session import AsyncSession
 from omnisdk.settings import GenerationSettings
+from omnisdk.speaking import Speaking
 
 
 class AsyncClient:

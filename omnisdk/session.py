@@ -14,20 +14,20 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import msgspec
-import numpy as np
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.http11 import Response as HttpResponse
 
 from omnisdk.audio_file import Pcm
 from omnisdk.conversation import Conversation, Item, PartLike, Text, item_to_wire, new_item, reduce
-from omnisdk.errors import ConnectFailed, ConnectionLost, MediaError, OmniError, ServerError
-from omnisdk.media import Image, ResamplingStream, Speech
+from omnisdk.errors import ConnectFailed, ConnectionLost, OmniError, ServerError
+from omnisdk.media import Image, Speech
 from omnisdk.protocol import events, wire
 from omnisdk.protocol import settings as wire_settings
 from omnisdk.protocol.limits import MAX_INBOUND_FRAME_BYTES, WIRE_SAMPLE_RATE_HZ
 from omnisdk.response import Response
 from omnisdk.settings import GenerationSettings
+from omnisdk.speaking import Speaking
 
 SUBPROTOCOL = wire_settings.OMNI_VERSION
 REALTIME_PATH = "/v1/realtime"
@@ -165,7 +165,7 @@ class AsyncSession:
         scheme = "https" if parts.scheme == "wss" else "http"
         return urljoin(urlunsplit((scheme, parts.netloc, "", "", "")), url)
 
-    # Used by Speaking
+    # Asked for by speaking
 
     def post_audio(self, pcm: Pcm) -> None:
         """Append speech at 24 kHz to the server's input buffer."""
@@ -373,64 +373,6 @@ class AsyncSession:
             raise self._lost
 
 
-class Speaking:
-    """Speech on its way to the server: `async with session.speak() as mic: await mic.send(chunk)`.
-
-    Leaving the block normally ends the turn; leaving it by an exception takes back what was said.
-    """
-
-    def __init__(self, session: AsyncSession, sample_rate_hz: int) -> None:
-        self._session = session
-        self._sample_rate_hz = sample_rate_hz
-        self._stream = ResamplingStream(sample_rate_hz, WIRE_SAMPLE_RATE_HZ)
-        self._sent: list[Pcm] = []
-
-    @property
-    def duration_s(self) -> float:
-        """How much was said."""
-        return sum(len(pcm) for pcm in self._sent) / WIRE_SAMPLE_RATE_HZ
-
-    async def __aenter__(self) -> Speaking:
-        self._session.interrupt()
-        return self
-
-    async def send(self, chunk: bytes | Pcm | Speech) -> None:
-        """16-bit mono PCM at the rate of `speak`, or Speech at any rate. Raises MediaError beyond the limit."""
-        if isinstance(chunk, Speech):
-            pcm = chunk.resampled(WIRE_SAMPLE_RATE_HZ).pcm
-        else:
-            pcm = self._stream.feed(_samples(chunk))
-        await self._pass_on(pcm)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._session.clear_speech()
-            return
-        await self._pass_on(self._stream.flush())
-        try:
-            spoken = Speech.from_pcm(np.concatenate([*self._sent, np.zeros(0, np.int16)]), WIRE_SAMPLE_RATE_HZ)
-        except MediaError:
-            self._session.clear_speech()
-            raise MediaError(
-                f"only {self.duration_s:.3f} s were spoken; send speech before leaving the block"
-            ) from None
-        await self._session.commit_speech(spoken)
-
-    async def _pass_on(self, pcm: Pcm) -> None:
-        limit = self._session.max_speech_s
-        seconds = self.duration_s + len(pcm) / WIRE_SAMPLE_RATE_HZ
-        if limit is not None and seconds > limit:
-            self._session.clear_speech()
-            raise MediaError(
-                f"{seconds:.1f} s of speech; this server takes {limit:g} s in a turn; say it in fewer words"
-            )
-        self._sent.append(pcm)
-        self._session.post_audio(pcm)
-        await self._session.room()
-
-
 def realtime_url(url: str) -> str:
     """The websocket address of a server: http(s) becomes ws(s), and a bare host gets the realtime path."""
     parts = urlsplit(url if "://" in url else f"ws://{url}")
@@ -509,13 +451,3 @@ def _item_id(event: events.ServerEvent) -> str | None:
 
 def _type_of(event: events.ServerEvent) -> str:
     return event.type if isinstance(event, events.UnknownEvent) else str(event.__struct_config__.tag)
-
-
-def _samples(chunk: bytes | Pcm) -> Pcm:
-    if isinstance(chunk, bytes | bytearray):
-        if len(chunk) % 2:
-            raise MediaError(f"a chunk of {len(chunk)} bytes is no 16-bit PCM; send whole samples of two bytes")
-        return np.frombuffer(chunk, "<i2").astype(np.int16)
-    if chunk.dtype != np.int16 or chunk.ndim != 1:
-        raise MediaError(f"a chunk of {chunk.dtype} and shape {chunk.shape} is no PCM; send int16 of (num_samples,)")
-    return chunk

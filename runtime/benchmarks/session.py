@@ -144,7 +144,7 @@ def read_request(wav: Path) -> bytes:
         with wave.open(str(wav)) as file:
             if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (24_000, 1, 2):
                 raise click.ClickException(f"{wav} is not 24 kHz mono PCM16; convert it, or give another with --wav")
-            return file.readframes(file.getnframes())
+            return bytes(file.readframes(file.getnframes()))
     except (OSError, wave.Error, EOFError) as error:
         raise click.ClickException(f"{wav} cannot be read as WAV ({error}); give a recording with --wav") from None
 
