@@ -208,6 +208,7 @@ TRAINING_STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "heard": ("runtime.training.heard", ()),
     "backbone-pictures": ("runtime.training.backbone", ("pictures",)),
     "backbone-speech": ("runtime.training.backbone", ("speech",)),
+    "backbone-hearing": ("runtime.training.backbone", ("hearing",)),
     "package": ("runtime.training.package", ()),
 }
 
@@ -219,8 +220,8 @@ def train(stage: str, arguments: tuple[str, ...]) -> None:
     """Make the embedded model again, from nothing.
 
     STAGE is `all`, or one of drawings, speech, text, image-tokenizer, pictures, image-decoder, speech-encoder, heard,
-    backbone-pictures, backbone-speech, package, in this order. Each goes on where it was stopped. ARGUMENTS go to the
-    stage itself: `omni train image-tokenizer -- --help` tells which it takes.
+    backbone-pictures, backbone-speech, backbone-hearing, package, in this order. Each goes on where it was stopped.
+    ARGUMENTS go to the stage itself: `omni train image-tokenizer -- --help` tells which it takes.
     """
     for name in TRAINING_STAGES if stage == "all" else (stage,):
         module, fixed = TRAINING_STAGES[name]

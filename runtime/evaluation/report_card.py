@@ -50,8 +50,8 @@ class Figure:
 
     def __str__(self) -> str:
         bounds = f"[{self.low:.1%}, {self.high:.1%}]"
-        beside = [f"ceiling {self.ceiling:.1%}"] * (self.ceiling is not None)
-        beside += [f"chance {self.chance:.1%}"] * (self.chance is not None)
+        known = {"ceiling": self.ceiling, "chance": self.chance}
+        beside = [f"{name} {value:.1%}" for name, value in known.items() if value is not None]
         return f"{self.measure:<44} {self.value:>7.1%}  {bounds:<16} n={self.num:<4} {', '.join(beside)}"
 
 

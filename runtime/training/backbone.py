@@ -1,6 +1,7 @@
-"""Train the backbone: `python -m runtime.training.backbone pictures`, then `… speech`.
+"""Train the backbone: `python -m runtime.training.backbone pictures`, then `… speech`, then `… hearing`.
 
-Stage "pictures" learns to draw and to read; stage "speech" goes on from it with ears. Every sample is a whole canvas of
+Stage "pictures" learns to draw and to read; "speech" goes on from it with ears; "hearing" goes on mostly with
+listening, which is learnt last and slowest. Every sample is a whole canvas of
 some recipe, laid out as it will be served, with one masking ratio a slot (a picture hidden entirely is common).
 """
 
@@ -38,7 +39,10 @@ BATCH = 32
 TASK_SHARES = {
     "pictures": {"text_to_image": 0.7, "image_to_text": 0.3},
     "speech": {"text_to_image": 0.33, "image_to_text": 0.17, "speech_to_text": 0.25, "speech_to_image": 0.25},
+    "hearing": {"text_to_image": 0.1, "image_to_text": 0.05, "speech_to_text": 0.7, "speech_to_image": 0.15},
 }
+BEFORE = {"speech": "pictures", "hearing": "speech"}  # the stage each goes on from
+LEARNING_RATES = {"pictures": 1.0, "speech": 1.0, "hearing": 0.5}  # share of the peaks
 PROMPT_DROPPED = 0.1  # share of drawing samples that learn what guidance compares with
 
 
@@ -203,14 +207,14 @@ def losses_of(network: Backbone, samples: Sequence[Sample]) -> dict[str, Tensor]
     return losses
 
 
-def optimizers_of(network: Backbone) -> list[torch.optim.Optimizer]:
+def optimizers_of(network: Backbone, rate: float = 1.0) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the layers, AdamW for everything else that is trained."""
     matrices = [p for p in network.model.layers.parameters() if p.ndim == 2]
     chosen = {id(p) for p in matrices}
     rest = [p for p in network.parameters() if id(p) not in chosen and p.requires_grad]
     return [
-        Muon(matrices, lr=0.02, weight_decay=0.01),
-        torch.optim.AdamW(rest, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+        Muon(matrices, lr=0.02 * rate, weight_decay=0.01),
+        torch.optim.AdamW(rest, lr=2e-3 * rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
     ]
 
 
@@ -239,15 +243,16 @@ def main(stage: str, cache: Path, steps: int, threads: int, decay_from: float) -
     network = Backbone(backbone_config(vocabulary), SPEECH_CONFIG)
     initialize(network)
     network.model.audio_model.requires_grad_(False)
-    if stage == "speech":
-        before = cache / "runs" / "backbone_pictures" / "checkpoint.pt"
+    if stage in BEFORE:
+        before = cache / "runs" / f"backbone_{BEFORE[stage]}" / "checkpoint.pt"
         network.load_state_dict(torch.load(before, weights_only=True)["network"])
         network.model.audio_model.model.load_state_dict(load_speech_encoder(cache).state_dict())
-    heard = load_heard(cache) if stage == "speech" else []
+    heard = load_heard(cache) if stage in BEFORE else []
     curriculum = Curriculum(Layouter(vocabulary, codec), load_pool(cache), heard)
     tasks = TASK_SHARES[stage]
+    optimizers = optimizers_of(network, LEARNING_RATES[stage])
     run = TrainingRun(
-        cache / "runs" / f"backbone_{stage}", network, optimizers_of(network), steps, warmup=100, decay_from=decay_from
+        cache / "runs" / f"backbone_{stage}", network, optimizers, steps, warmup=30, decay_from=decay_from
     )
 
     def loss_of(rng: random.Random) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from runtime.engine.model import EMBEDDED
 from runtime.evaluation.word_errors import word_error_rate
 
 REQUEST_WAV = Path(__file__).parents[2] / "clients" / "terminal" / "request.wav"
-SAID = "draw two lemons on a blue background"
+SAID = "draw an umbrella on a yellow background"
 
 
 def omni(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

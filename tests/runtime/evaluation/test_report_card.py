@@ -28,6 +28,7 @@ def test_a_line_says_what_stands_beside_it() -> None:
     assert "50.0%" in line
     assert "ceiling 90.0%" in line
     assert "chance 1.6%" in line
+    assert "chance" not in str(share("count", [True], ceiling=0.9))
 
 
 def test_each_measure_takes_its_own_part_of_a_verdict() -> None:
