@@ -89,7 +89,7 @@ def judge_reconstruction(network: ImageTokenizer, pictures: Tensor, sheet: Path)
 
 @click.command()
 @click.option("--cache", type=click.Path(path_type=Path), default=cache_folder, show_default="the training cache")
-@click.option("--steps", default=1100, show_default=True)
+@click.option("--steps", default=4000, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 def main(cache: Path, steps: int, threads: int) -> None:
     """Train the image tokenizer; resumes where it was stopped."""
