@@ -15,6 +15,7 @@ import click
 import numpy as np
 from PIL import Image
 
+from runtime.codecs.image import ImageCodec
 from runtime.engine.engine import Engine
 from runtime.engine.model import OmniModel
 from runtime.engine.output import Finished
@@ -23,7 +24,7 @@ from runtime.evaluation.answers import answer_all, slot_of
 from runtime.evaluation.image_probe import load_probe
 from runtime.evaluation.picture_checks import Verdict, judge_pictures, summarise
 from runtime.evaluation.word_errors import edit_distance
-from runtime.training.data.drawings import Drawings, load_drawings
+from runtime.training.data.drawings import Drawings, Pixels, load_drawings
 from runtime.training.data.fetch import cache_folder
 from runtime.training.data.scenes import render
 from runtime.training.data.speech import SAMPLE_RATE, Utterance, load_utterances
@@ -104,10 +105,12 @@ class ReportCard:
         rng = random.Random(2)
         return [random_scene(rng, held_out=True) for _ in range(num)]
 
-    def judge(self, name: str, scenes: Sequence[Scene], answers: Sequence[Finished]) -> None:
-        """Pictures against the scenes they should show, beside the same judge on real pictures of those scenes."""
+    def judge_answers(self, name: str, scenes: Sequence[Scene], answers: Sequence[Finished]) -> None:
         pictures = [slot_of(answer, "image").image for answer in answers]
-        drawn = [picture for picture in pictures if picture is not None]
+        self.judge(name, scenes, [picture for picture in pictures if picture is not None])
+
+    def judge(self, name: str, scenes: Sequence[Scene], drawn: Sequence[Pixels]) -> None:
+        """Pictures against the scenes they should show, beside the same judge on real pictures of those scenes."""
         real = [render(scene, self.drawings, DRAWN_STYLE) for scene in scenes]
         ceiling = summarise(judge_pictures(scenes, real, self.probe))
         verdicts = judge_pictures(scenes, drawn, self.probe)
@@ -118,10 +121,16 @@ class ReportCard:
         if self.sheet is not None:
             save_sheet(real[:24], drawn[:24], self.sheet / f"{name.replace(' ', '_')}.png")
 
+    def reconstruction(self) -> None:
+        """Real pictures through the image tokenizer and back: what is drawn cannot be judged better than that."""
+        scenes, codec = self.scenes(self.num), ImageCodec(self.model.image_tokenizer, self.model.image_size_px)
+        real = [render(scene, self.drawings, DRAWN_STYLE) for scene in scenes]
+        self.judge("reconstruction", scenes, [codec.decode(codec.encode(picture)) for picture in real])
+
     def text_to_image(self) -> None:
         scenes, rng = self.scenes(self.num), random.Random(3)
         answers = self.ask("text_to_image", [(TextPart(request_to_draw(scene, rng)),) for scene in scenes])
-        self.judge("text to image", scenes, answers)
+        self.judge_answers("text to image", scenes, answers)
 
     def speech_to_image(self) -> None:
         spoken = [
@@ -130,7 +139,7 @@ class ReportCard:
             if (scene := parse_request(utterance.text)) is not None
         ][: self.num]
         answers = self.ask("speech_to_image", [(speech_part(utterance),) for utterance, _ in spoken])
-        self.judge("speech to image", [scene for _, scene in spoken], answers)
+        self.judge_answers("speech to image", [scene for _, scene in spoken], answers)
 
     def speech_to_text(self) -> None:
         for name, split in (("held-out", "test_held_out_voices"), ("known", "test_known_voice")):
@@ -156,6 +165,7 @@ class ReportCard:
 
 
 TASKS: dict[str, Callable[[ReportCard], None]] = {
+    "reconstruction": ReportCard.reconstruction,
     "text_to_image": ReportCard.text_to_image,
     "speech_to_image": ReportCard.speech_to_image,
     "speech_to_text": ReportCard.speech_to_text,
