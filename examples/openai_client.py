@@ -8,7 +8,7 @@ import sys
 from openai import AsyncOpenAI
 
 
-async def main(url: str, words: str = "two red apples") -> None:
+async def main(url: str = "http://127.0.0.1:8765", words: str = "draw a pizza on a blue background") -> None:
     client = AsyncOpenAI(base_url=f"{url}/v1", websocket_base_url=f"{url.replace('http', 'ws', 1)}/v1", api_key="none")
     async with client.realtime.connect(model="omni") as connection:
         await connection.session.update(session={"type": "realtime", "output_modalities": ["text"]})
