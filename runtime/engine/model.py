@@ -1,23 +1,28 @@
-"""A whole model as the engine uses it: networks, codecs, vocabulary and recipes, read from one folder.
+"""A whole model as the engine uses it: networks, codecs, vocabulary and recipes, read as its model file says."""
 
-`model.json` in the folder names the parts and their sizes; weights lie beside it as safetensors.
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
 
 from runtime.codecs.speech import SpeechFrontEnd
+from runtime.codecs.speech_decoder import SpeechDecoderCodec
 from runtime.codecs.text import TextCodec
 from runtime.codecs.vocabulary import Vocabulary
-from runtime.engine.recipe import EMBEDDED_RECIPES, Recipe
-from runtime.models.backbone import Backbone, BackboneConfig
-from runtime.models.checkpoints import CheckpointError, load_weights, read_weights, save_weights
-from runtime.models.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
+from runtime.engine.blueprint import Blueprint, NetworkPart
+from runtime.engine.model_file import BackboneSource, ModelFile, NetworkSource, Parts
+from runtime.engine.preview import Voice
+from runtime.engine.prompt import COMPACT_CHAT, PUBLISHED_CHAT, REFERENCE_CHAT, ChatStyle
+from runtime.engine.recipe import EMBEDDED_RECIPES, PUBLISHED_RECIPES, Fidelity, Recipe
+from runtime.models.backbone import Backbone
+from runtime.models.checkpoints import CheckpointError, refuse, save_weights, write_tensors
+from runtime.models.image_tokenizer import ImageTokenizer
+from runtime.models.memory import available_bytes
 from runtime.models.speech_encoder import SpeechEncoderConfig
+from runtime.models.speech_tokenizer import SpeechTokenizer
 
 MODEL_FILE, TEXT_FILE = "model.json", "tokenizer.json"
 BACKBONE_FILE, IMAGE_FILE = "backbone.safetensors", "image_tokenizer.safetensors"
@@ -25,24 +30,15 @@ FRONT_END_FILE = "speech_front_end.safetensors"
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 
 
-class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `model.json` holds.
-
-    image_size_px: side of the square pictures. speech_level: RMS speech is brought to, null for as it comes.
-    """
-
-    name: str
-    backbone: BackboneConfig
-    speech_encoder: SpeechEncoderConfig
-    image_tokenizer: ImageTokenizerConfig
-    vocabulary: Vocabulary
-    image_size_px: int
-    speech_level: float | None
-
-
 @dataclass(frozen=True)
 class OmniModel:
-    """Everything a response needs; networks are in eval mode."""
+    """Everything a response needs; networks are in eval mode.
+
+    image_size_px: side of the pictures it draws. prompt_image_size_px: side of those it reads, if another.
+    voice: what makes its speech codes heard, if it speaks. speech_tokenizer: what makes speech codes of clips, if it
+        has one; answering takes none.
+    fidelity: "reference" answers exactly as the published code does, habits and all.
+    """
 
     name: str
     backbone: Backbone
@@ -52,6 +48,16 @@ class OmniModel:
     front_end: SpeechFrontEnd
     recipes: Mapping[str, Recipe]
     image_size_px: int
+    prompt_image_size_px: int | None = None
+    chat: ChatStyle = COMPACT_CHAT
+    voice: Voice | None = None
+    speech_tokenizer: SpeechTokenizer | None = None
+    fidelity: Fidelity = "corrected"
+
+    @property
+    def published(self) -> bool:
+        """Whether it speaks the published chat, of many turns."""
+        return self.chat.ends_inside
 
     @property
     def image_grid(self) -> tuple[int, int]:
@@ -60,54 +66,89 @@ class OmniModel:
         return side, side
 
 
-def read_model_file(folder: Path) -> ModelFile:
-    path = folder / MODEL_FILE
-    if not path.is_file():
-        raise CheckpointError(f"{folder}: no {MODEL_FILE} here, so it is no model folder. Give the folder of a model.")
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ModelFile)
-    except msgspec.MsgspecError as error:
-        raise CheckpointError(f"{path}: {error}. Restore the file that came with the model.") from error
+def load_model(path: Path = EMBEDDED, device: str = "cpu") -> OmniModel:
+    """Read a model. path: its model file, or the folder that holds it. device: where its networks are to run.
 
-
-def load_model(folder: Path = EMBEDDED) -> OmniModel:
-    """Read a model folder. Raises CheckpointError naming the file, what is wrong and what to do."""
-    file = read_model_file(folder)
-    backbone = Backbone(file.backbone, file.speech_encoder)
-    load_weights(backbone, folder / BACKBONE_FILE)
-    tokenizer = ImageTokenizer(file.image_tokenizer)
-    load_weights(tokenizer, folder / IMAGE_FILE)
-    front_end = read_weights(folder / FRONT_END_FILE)
-    if not (folder / TEXT_FILE).is_file():
-        raise CheckpointError(f"{folder / TEXT_FILE}: no such file. Copy or train the model again.")
+    Raises CheckpointError, before weights take any memory, naming the file, what is wrong and what to do.
+    """
+    blueprint = Blueprint.read(path)
+    parts = {name: find() for name, find in blueprint.networks()}
+    front_end, text = blueprint.front_end(), blueprint.text()
+    check(list(parts.values()))
+    place = torch_device(device)
+    networks = {name: part.load().to(place) for name, part in parts.items()}
+    file, sizes = blueprint.file, blueprint.file.image_sizes
     return OmniModel(
         name=file.name,
-        backbone=backbone.eval(),
-        image_tokenizer=tokenizer.eval().to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-        vocabulary=file.vocabulary,
-        text=TextCodec.load(folder / TEXT_FILE),
-        front_end=SpeechFrontEnd(front_end["shift"].float(), front_end["scale"].float(), file.speech_level),
-        recipes=EMBEDDED_RECIPES,
-        image_size_px=file.image_size_px,
+        backbone=networks["backbone"],
+        image_tokenizer=networks["image_tokenizer"].to(memory_format=torch.channels_last),
+        vocabulary=blueprint.vocabulary,
+        text=text,
+        front_end=front_end,
+        recipes=PUBLISHED_RECIPES if file.vocabulary == "published" else EMBEDDED_RECIPES,
+        image_size_px=sizes.answer,
+        prompt_image_size_px=sizes.prompt,
+        chat=_chat(file),
+        voice=SpeechDecoderCodec(networks["speech_flow"], networks["vocoder"]) if "vocoder" in networks else None,
+        speech_tokenizer=networks.get("speech_tokenizer"),
+        fidelity=file.fidelity,
     )
 
 
-def save_model(model: OmniModel, folder: Path, speech_encoder: SpeechEncoderConfig) -> None:
-    """Write a model folder that `load_model` reads."""
-    from safetensors.torch import save_file
+def torch_device(name: str) -> torch.device:
+    """Raises CheckpointError for a device that torch does not know or that is not here."""
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise CheckpointError(
+            f"device {name!r} cannot be used ({str(error).splitlines()[0]}); cpu always can, cuda where there is a GPU "
+            "and a torch built for it"
+        ) from error
+    return device
 
+
+def _chat(file: ModelFile) -> ChatStyle:
+    if file.vocabulary != "published":
+        return COMPACT_CHAT
+    return REFERENCE_CHAT if file.fidelity == "reference" else PUBLISHED_CHAT
+
+
+def check(parts: Sequence[NetworkPart[Any]], available: int | None = None) -> None:
+    """Raises CheckpointError if the weights do not fit their networks, or together take more memory than there is.
+
+    available: bytes; None asks the system, and where that does not tell nothing is refused.
+    """
+    found = [part.examine() for part in parts]
+    refuse([problem for examination in found for problem in examination.problems])
+    needed = sum(examination.memory_bytes for examination in found)
+    left = available_bytes() if available is None else available
+    if left is not None and needed > left:
+        raise CheckpointError(
+            f"{parts[0].source}: the weights take {needed / 1e9:.1f} GB and {left / 1e9:.1f} GB of memory are free. "
+            "Name a smaller dtype in the model file, end other programs, or take a machine with more memory."
+        )
+
+
+def save_model(model: OmniModel, folder: Path, speech_encoder: SpeechEncoderConfig) -> None:
+    """Write a model folder that `load_model` reads: half precision on disk, float32 in memory."""
     folder.mkdir(parents=True, exist_ok=True)
+    backbone, tokenizer = asdict(model.backbone.config), asdict(model.image_tokenizer.config)
     file = ModelFile(
         name=model.name,
-        backbone=model.backbone.config,
-        speech_encoder=speech_encoder,
-        image_tokenizer=model.image_tokenizer.config,
+        parts=Parts(
+            backbone=BackboneSource(path=BACKBONE_FILE, config=backbone, speech_encoder=asdict(speech_encoder)),
+            image_tokenizer=NetworkSource(path=IMAGE_FILE, config=tokenizer),
+            speech_front_end=FRONT_END_FILE,
+            text=TEXT_FILE,
+        ),
         vocabulary=model.vocabulary,
         image_size_px=model.image_size_px,
         speech_level=model.front_end.level,
+        dtype="float32",
     )
     (folder / MODEL_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
     model.text.save(folder / TEXT_FILE)
     save_weights(model.backbone, folder / BACKBONE_FILE)
     save_weights(model.image_tokenizer, folder / IMAGE_FILE)
-    save_file({"shift": model.front_end.shift, "scale": model.front_end.scale}, folder / FRONT_END_FILE)
+    write_tensors({"shift": model.front_end.shift, "scale": model.front_end.scale}, folder / FRONT_END_FILE)

@@ -170,7 +170,8 @@ class Backbone(nn.Module):
 
     def encode_speech(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, frames, 560) front-end features -> (batch, frames + 4, hidden) prompt rows and their number."""
-        encoded, encoded_lengths = self.model.audio_model.model(features, lengths)
+        weights = self.model.embed_tokens.weight
+        encoded, encoded_lengths = self.model.audio_model.model(features.to(weights), lengths.to(weights.device))
         return self.model.audio_projection(encoded), encoded_lengths
 
     def hidden(self, embedded: Tensor, positions: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
@@ -210,11 +211,29 @@ def padding_bias(lengths: Tensor, length: int, dtype: torch.dtype) -> Tensor | N
     return bias[:, None, None, :]
 
 
-def segment_bias(position_ids: Tensor, dtype: torch.dtype) -> Tensor:
+def segment_bias(position_ids: Tensor, dtype: torch.dtype, real: Tensor) -> Tensor:
     """Attention bias of a packed row: a segment starts where position_ids is 0 and sees itself alone.
 
-    position_ids: (batch, length) -> (batch, 1, length, length).
+    position_ids, real: (batch, length) -> (batch, 1, length, length). What is not real is seen by itself alone, so that
+    no row of the softmax is empty.
     """
+    own = torch.eye(position_ids.shape[1], dtype=torch.bool, device=position_ids.device)
+    seen = (_same_segment(position_ids) & real[:, None, :] & real[:, :, None]) | own
+    return _bias(seen, dtype)
+
+
+def reference_segment_bias(position_ids: Tensor, dtype: torch.dtype, real: Tensor) -> Tensor:
+    """The same as published: the last segment sees the padding behind it, which itself sees nothing.
+
+    A row that sees nothing has no gradient that is a number: for a forward pass only.
+    """
+    return _bias(_same_segment(position_ids) & real[:, :, None], dtype)
+
+
+def _same_segment(position_ids: Tensor) -> Tensor:
     segment = (position_ids == 0).cumsum(-1)
-    same = segment[:, :, None] == segment[:, None, :]
-    return torch.zeros(same.shape, dtype=dtype).masked_fill(~same, torch.finfo(dtype).min)[:, None]
+    return segment[:, :, None] == segment[:, None, :]
+
+
+def _bias(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, -torch.inf)[:, None]

@@ -202,6 +202,8 @@ class SignQuantizer(nn.Module):
 
 
 class ImageTokenizer(nn.Module):
+    computed_buffers = ("quantize.embedding", "quantize.power_vals")  # a file may hold them, the published one does
+
     def __init__(self, config: ImageTokenizerConfig) -> None:
         super().__init__()
         self.config = config

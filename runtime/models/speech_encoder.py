@@ -129,6 +129,7 @@ class SpeechEncoder(nn.Module):
 
     def __init__(self, config: SpeechEncoderConfig) -> None:
         super().__init__()
+        self.config = config
         self.encoder = SANMEncoder(config)
         self.ctc = CTCHead(config)  # in the published checkpoint; used here to train the encoder alone
         self.embed = nn.Embedding(16, config.input_size)
