@@ -65,6 +65,7 @@ class ImageCodec:
         if size_px < side or size_px % side:
             raise ValueError(f"image size {size_px} px does not fit codes of {side} px; use a multiple of {side}")
         self._tokenizer = tokenizer.eval()
+        self._weights = tokenizer.decoder.conv_in.weight  # where they lie and what they are, pictures follow
         self.size_px = size_px
 
     @property
@@ -73,16 +74,19 @@ class ImageCodec:
         return self.size_px // self._tokenizer.config.downsampling
 
     @torch.inference_mode()
-    def encode(self, pixels: Pixels) -> Tensor:
-        """(height, width, 3) uint8 of any size -> codes (rows, columns), int64."""
-        square = torch.from_numpy(fit_square(pixels, self.size_px)).permute(2, 0, 1)
-        codes: Tensor = self._tokenizer.encode(((square / 255 - 0.5) / 0.5)[None])[0]
-        return codes
+    def encode(self, pixels: Pixels, size_px: int | None = None) -> Tensor:
+        """(height, width, 3) uint8 of any size -> codes (rows, columns), int64.
+
+        size_px: side of the square to bring it to, if not that of the pictures that are drawn.
+        """
+        square = torch.from_numpy(fit_square(pixels, size_px or self.size_px)).permute(2, 0, 1)
+        codes: Tensor = self._tokenizer.encode(((square / 255 - 0.5) / 0.5)[None].to(self._weights))[0]
+        return codes.cpu()
 
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Pixels:
         """Codes (rows, columns), any number of either -> (height, width, 3) uint8."""
-        decoded = self._tokenizer.decode(codes[None])[0]
+        decoded = self._tokenizer.decode(codes[None].to(self._weights.device))[0].float().cpu()
         scaled = ((decoded + 1) / 2).clamp(0, 1) * 255
         pixels: Pixels = scaled.to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
         return pixels

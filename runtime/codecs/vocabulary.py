@@ -13,6 +13,7 @@ END_OF_IMAGE = "<|end_of_image|>"
 BEGIN_OF_SPEECH = "<|begin_of_audio|>"
 END_OF_SPEECH = "<|end_of_audio|>"
 SPEECH_CONTEXT = "<|context_of_audio|>"
+IMAGE_TAG, SPEECH_TAG = "<|image|>", "<|audio|>"  # what stands for media in written conversations; never on a canvas
 SPECIAL_TOKENS = (
     END_OF_TEXT, TURN_START, TURN_END, MASK, BEGIN_OF_IMAGE, END_OF_IMAGE, BEGIN_OF_SPEECH, END_OF_SPEECH,
     SPEECH_CONTEXT,
@@ -23,13 +24,14 @@ SPECIAL_TOKENS = (
 class Vocabulary:
     """Ranges are [start, stop) of token ids.
 
-    special: ids of SPECIAL_TOKENS by name.
+    special: ids of SPECIAL_TOKENS by name. answer_ends: the special tokens with which a written answer ends.
     """
 
     text: tuple[int, int]
     speech: tuple[int, int]
     image: tuple[int, int]
     special: Mapping[str, int]
+    answer_ends: tuple[str, ...] = (END_OF_TEXT,)
 
     @classmethod
     def compact(cls, num_text: int, num_speech: int, num_image: int) -> "Vocabulary":
@@ -52,6 +54,7 @@ class Vocabulary:
             speech=(151688, 168072),
             image=(168072, 176264),
             special=dict(zip(SPECIAL_TOKENS, ids, strict=True)),
+            answer_ends=(END_OF_TEXT, TURN_END),
         )
 
     def __len__(self) -> int:
@@ -64,7 +67,25 @@ class Vocabulary:
     def mask_id(self) -> int:
         return self.special[MASK]
 
-    @property
-    def text_slot(self) -> tuple[int, int]:
-        """What may stand in a text slot: text and the end of text, which follows it in the id space."""
-        return self.text[0], self.special[END_OF_TEXT] + 1
+    def ends(self, modality: str) -> tuple[int, ...]:
+        """Tokens behind which nothing of a slot's answer follows; a picture always fills its slot."""
+        if modality == "image":
+            return ()
+        names = (*self.answer_ends, END_OF_SPEECH) if modality == "speech" else self.answer_ends
+        return tuple(self.special[name] for name in names)
+
+    def slot(self, modality: str) -> tuple[int, int]:
+        """The ids, [first, stop), among which a slot's tokens are chosen; `forbidden` are to be left out."""
+        if modality == "image":
+            return self.image
+        ends = self.ends(modality)
+        if modality == "text":
+            return self.text[0], max(ends) + 1
+        return min(ends), self.speech[1]
+
+    def forbidden(self, modality: str) -> tuple[int, ...]:
+        """Ids within `slot` that are neither content nor an end."""
+        content = {"text": self.text, "speech": self.speech, "image": self.image}[modality]
+        first, stop = self.slot(modality)
+        between = (*range(first, min(content[0], stop)), *range(max(content[1], first), stop))
+        return tuple(token for token in between if token not in self.ends(modality))

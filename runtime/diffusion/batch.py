@@ -1,7 +1,7 @@
 """Canvases side by side for one forward pass."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,8 +34,18 @@ class Batch:
             speech=tuple((i, rows.start, rows.embeddings) for i, c in enumerate(canvases) for rows in c.speech),
         )
 
+    def to(self, device: torch.device) -> "Batch":
+        """The rows on `device`; speech follows when it is put in."""
+        return replace(
+            self,
+            token_ids=self.token_ids.to(device),
+            positions=self.positions.to(device),
+            image_cells=self.image_cells.to(device),
+            lengths=self.lengths.to(device),
+        )
+
     def put_speech(self, embedded: Tensor) -> Tensor:
         """Embeddings (batch, length, hidden) with the speech rows in their places."""
         for index, start, rows in self.speech:
-            embedded[index, start : start + len(rows)] = rows.to(embedded.dtype)
+            embedded[index, start : start + len(rows)] = rows.to(embedded)
         return embedded

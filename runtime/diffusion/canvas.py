@@ -14,8 +14,9 @@ class Slot:
     """A run of canvas positions of one modality.
 
     name: unique in its canvas, what clients see ("transcript", "image", "text").
-    vocabulary: the token ids that may stand here, [start, stop).
+    vocabulary: the token ids that may stand here, [start, stop), but for those in `forbidden`.
     stage: slots of a lower stage are complete before this one is begun.
+    ends: tokens behind which nothing of the answer follows.
     """
 
     name: str
@@ -24,6 +25,8 @@ class Slot:
     length: int
     vocabulary: tuple[int, int]
     stage: int
+    forbidden: tuple[int, ...] = ()
+    ends: tuple[int, ...] = ()
 
     @property
     def positions(self) -> slice:
@@ -79,6 +82,12 @@ class Canvas:
 
     def tokens_of(self, slot: Slot) -> Tensor:
         return self.token_ids[slot.positions]
+
+    def said(self, slot: Slot) -> Tensor:
+        """The slot's tokens before the first end that stands in it, masked ones among them."""
+        tokens = self.tokens_of(slot)
+        ends = torch.isin(tokens, torch.tensor(slot.ends, dtype=tokens.dtype)).nonzero()[:, 0]
+        return tokens[: int(ends[0])] if len(ends) else tokens
 
     def num_masked(self, slot: Slot) -> int:
         return int(self.masked[slot.positions].sum())

@@ -68,17 +68,17 @@ def commit_all(canvas: Canvas, slot: Slot, scores: Tensor, rule: SlotRule) -> Ca
     return fill(canvas, slot, open_positions, candidates.tokens, candidates.probabilities)
 
 
-def close_text(canvas: Canvas, slot: Slot, end_of_text: int) -> Canvas:
-    """Once an end of text stands and nothing before it is open, all is said: what follows becomes end of text too."""
-    ends = (canvas.tokens_of(slot) == end_of_text).nonzero()[:, 0]
+def close(canvas: Canvas, slot: Slot, padding: int) -> Canvas:
+    """Once an end stands and nothing before it is open, all is said: what is open behind it becomes `padding`."""
     open_positions = masked_positions(canvas, slot)
-    if not len(ends) or not len(open_positions) or int(open_positions[0]) < slot.start + int(ends[0]):
+    said = canvas.said(slot)
+    if len(said) == slot.length or not len(open_positions) or bool((said == canvas.mask_id).any()):
         return canvas
-    return canvas.fill(open_positions, torch.full_like(open_positions, end_of_text), torch.ones(len(open_positions)))
+    return canvas.fill(open_positions, torch.full_like(open_positions, padding), torch.ones(len(open_positions)))
 
 
 def allowed(canvas: Canvas, slot: Slot, scores: Tensor) -> Tensor:
-    return forbid(scores, canvas.mask_id - slot.vocabulary[0])
+    return forbid(scores, [token - slot.vocabulary[0] for token in (canvas.mask_id, *slot.forbidden)])
 
 
 def used_columns(canvas: Canvas, slot: Slot) -> Tensor:

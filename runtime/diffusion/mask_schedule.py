@@ -15,15 +15,20 @@ def masked_share(schedule: Schedule, time: float) -> float:
     return time if schedule == "linear" else math.cos(math.pi / 2 * (1 - time))
 
 
-def num_to_unmask(schedule: Schedule, num_masked: int, step: int, steps: int) -> int:
+def step_times(step: int, steps: int, last_time: float = LAST_TIME) -> torch.Tensor:
+    """The times at which a step begins and ends: (2,) float32."""
+    return torch.linspace(1, last_time, steps + 1)[step : step + 2]
+
+
+def num_to_unmask(schedule: Schedule, num_masked: int, step: int, steps: int, last_time: float = LAST_TIME) -> int:
     """Positions to unmask in step `step` (0 … steps - 1) when `num_masked` are open: at least one, all in the last.
 
-    The published rule max(1, int(m * (1 - s / t))), with single precision times 1 … 0.001 in equal steps ("linear");
-    "cosine" puts the same rule on a cosine of the time, slow at first and fast at the end.
+    The published rule max(1, int(m * (1 - s / t))), with single precision times 1 … `last_time` in equal steps
+    ("linear"); "cosine" puts the same rule on a cosine of the time, slow at first and fast at the end.
     """
     if step >= steps - 1:
         return num_masked
-    times = torch.linspace(1, LAST_TIME, steps + 1)[step : step + 2]
+    times = step_times(step, steps, last_time)
     if schedule == "cosine":
         times = torch.tensor([masked_share(schedule, float(time)) for time in times])
     now, then = times

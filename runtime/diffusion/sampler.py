@@ -1,8 +1,10 @@
 """Scores to candidate tokens. Everything is computed in float32, whatever the forward pass ran in.
 
-Order, as published: temperature, top-p, top-k, repeat penalty, position penalty, softmax, choice.
+Order: temperature, repeat penalty, position penalty, top-k and top-p, softmax, choice. How sure a row is, is asked
+before top-k and top-p; `reference_sampler` does it behind them, as published.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor
 
 PENALTY_FREE_RANKS = 100  # the first masked positions that the position penalty leaves alone
+SOFTMAX_SCORES = 2**18  # worked on at a time, about a megabyte: what stays in the processor's cache
 
 
 class SamplerRule(Protocol):
@@ -29,18 +32,23 @@ class SamplerRule(Protocol):
 
 @dataclass(frozen=True)
 class Candidates:
-    """tokens: (rows,) int64, columns of the scores. probabilities: (rows, vocab) float32, filtered and penalised."""
+    """tokens: (rows,) int64, columns of the scores.
+
+    probabilities: (rows, vocab) float32, penalised. Those that top-k and top-p would close are among them: how sure the
+    model is does not depend on how many of its doubts are left out of the draw.
+    """
 
     tokens: Tensor
     probabilities: Tensor
 
 
-def forbid(scores: Tensor, token: int) -> Tensor:
-    """Make column `token` impossible; no change when it is no column of `scores`."""
-    if not 0 <= token < scores.shape[-1]:
+def forbid(scores: Tensor, columns: Iterable[int]) -> Tensor:
+    """Make these columns impossible; those that are none of `scores` are passed over."""
+    inside = [column for column in columns if 0 <= column < scores.shape[-1]]
+    if not inside:
         return scores
     scores = scores.clone()
-    scores[:, token] = -torch.inf
+    scores[:, inside] = -torch.inf
     return scores
 
 
@@ -54,32 +62,69 @@ def sample(scores: Tensor, rule: SamplerRule, used: Tensor, draws: Tensor | None
     scores = scores.float()
     if rule.temperature > 0:
         scores = scores / rule.temperature
-    scores = keep_best(scores, rule.top_k, rule.top_p)
-    scores = penalise_repeats(scores, used, rule.repeat_penalty)
-    scores = penalise_late_ranks(scores, rule.position_penalty)
+    scores = penalise_late_ranks(penalise_repeats(scores, used, rule.repeat_penalty), rule.position_penalty)
     probabilities = scores.softmax(-1)
     if draws is None or rule.temperature <= 0:
         return Candidates(probabilities.argmax(-1), probabilities)
-    return Candidates(draw(probabilities, draws), probabilities)
+    kept = keep_best(scores, rule.top_k, rule.top_p)
+    return Candidates(draw(probabilities if kept is scores else kept.softmax(-1), draws), probabilities)
 
 
 def keep_best(scores: Tensor, top_k: int = 0, top_p: float = 1.0) -> Tensor:
-    """Close all columns but the `top_k` best that also lie in the nucleus of mass `top_p`; 0 and 1 are off.
+    """Close all columns that `shortlist` leaves out."""
+    kept = shortlist(scores, top_k, top_p)
+    if kept.scores is scores:
+        return scores
+    return torch.full_like(scores, -torch.inf).scatter(-1, kept.columns, kept.scores)
 
-    The token that crosses the mass stays in. Only the top_k best need sorting: the mass is that of the whole row.
+
+@dataclass(frozen=True)
+class Shortlist:
+    """What is left of each row: (rows, width) both.
+
+    columns: int64, ascending. scores: in the dtype they came in, -inf where a row keeps fewer than `width`.
+    """
+
+    columns: Tensor
+    scores: Tensor
+
+
+def shortlist(scores: Tensor, top_k: int = 0, top_p: float = 1.0) -> Shortlist:
+    """The `top_k` best columns that also lie in the nucleus of mass `top_p`; 0 and 1 are off.
+
+    The column that crosses the mass stays in, and so do those that equal the last of the top_k. The nucleus takes equal
+    ones by column. Only contenders for the top_k are ever sorted: the mass is that of the whole row.
     """
     vocab = scores.shape[-1]
     count = min(top_k, vocab) if top_k > 0 else vocab
     if count == vocab and top_p >= 1:
-        return scores
-    if top_p >= 1:
-        return scores.masked_fill(scores < scores.topk(count).values[:, -1:], -torch.inf)
-    best = scores.topk(count).values
-    mass = (best - scores.logsumexp(-1, keepdim=True)).exp().cumsum(-1)
-    kept = torch.ones_like(mass, dtype=torch.bool)
-    kept[:, 1:] = mass[:, :-1] <= top_p
-    threshold = best.masked_fill(~kept, torch.inf).amin(-1, keepdim=True)
-    return scores.masked_fill(scores < threshold, -torch.inf)
+        return Shortlist(torch.arange(vocab, device=scores.device).expand_as(scores), scores)
+    columns = contenders(scores, count)
+    found, order = scores.gather(-1, columns).sort(dim=-1, descending=True, stable=True)
+    kept = found >= found[:, count - 1 : count]
+    if top_p < 1:
+        mass = probabilities_at(scores, columns.gather(-1, order)).cumsum(-1)
+        kept[:, 1:] &= mass[:, :-1] <= top_p
+    return Shortlist(columns, torch.empty_like(found).scatter(-1, order, found.masked_fill(~kept, -torch.inf)))
+
+
+def contenders(scores: Tensor, count: int) -> Tensor:
+    """Columns of the `count` best of each row, of all that equal the last of them and of some more, ascending."""
+    vocab = scores.shape[-1]
+    width = count
+    while width < vocab:  # coarse numbers have many equals: look on until the row's next best is a worse one
+        width = min(2 * width, vocab)
+        best, columns = scores.topk(width)
+        if not bool((best[:, -1] == best[:, count - 1]).any()):
+            return columns.sort(-1).values
+    return torch.arange(vocab, device=scores.device).expand_as(scores)
+
+
+def probabilities_at(scores: Tensor, columns: Tensor) -> Tensor:
+    """The softmax of each row at `columns`, without keeping that of the whole rows."""
+    at_once = max(1, SOFTMAX_SCORES // scores.shape[-1])
+    chunks = zip(torch.split(scores, at_once), torch.split(columns, at_once), strict=True)
+    return torch.cat([rows.softmax(-1).gather(-1, wanted) for rows, wanted in chunks])
 
 
 def penalise(scores: Tensor, factor: Tensor | float) -> Tensor:
@@ -102,9 +147,9 @@ def penalise_late_ranks(scores: Tensor, penalty: float) -> Tensor:
     rows = len(scores)
     if penalty == 1 or rows <= PENALTY_FREE_RANKS:
         return scores
-    late = torch.arange(rows, device=scores.device) - PENALTY_FREE_RANKS
+    late = torch.arange(rows, dtype=torch.float64, device=scores.device) - PENALTY_FREE_RANKS
     factor = 1 + late.clamp(min=0) / (rows - PENALTY_FREE_RANKS) * (penalty - 1)
-    return penalise(scores, factor[:, None])
+    return penalise(scores, factor[:, None].to(scores.dtype))
 
 
 def draw(probabilities: Tensor, draws: Tensor) -> Tensor:

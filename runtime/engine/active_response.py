@@ -12,11 +12,12 @@ from torch import Tensor
 
 from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
 from runtime.diffusion.canvas import Canvas, Slot
-from runtime.diffusion.denoise import close_text, commit_all, denoise_step, masked_positions, step_generator
+from runtime.diffusion.denoise import allowed, close, commit_all, denoise_step, masked_positions, step_generator
 from runtime.diffusion.guidance import guided
 from runtime.engine.engine import Sink
-from runtime.engine.output import Usage
-from runtime.engine.recipe import SlotRecipe
+from runtime.engine.output import SlotState, Sound, Usage
+from runtime.engine.preview import Previewer
+from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.engine.request import GenerationRequest
 from runtime.executors.executor import ForwardItem
 
@@ -25,15 +26,18 @@ from runtime.executors.executor import ForwardItem
 class ActiveResponse:
     """Belongs to the engine's thread.
 
+    recipe: the request's, with the lengths it got.
     submitted_s, began_s: clock readings; began_s when its first step could start.
     slot_steps: steps run by slot name. guesses: the likeliest tokens of each slot at its last step.
     pictures: the latest picture of each image slot; finished_pictures: which of them are final.
+    sounds: the sound of each speech slot that is complete.
     committing: fill all that is left in the next step.
     """
 
     request: GenerationRequest
     sink: Sink
     submitted_s: float
+    recipe: Recipe
     canvas: Canvas
     unprompted: Canvas | None
     began_s: float
@@ -44,6 +48,7 @@ class ActiveResponse:
     guesses: dict[str, Tensor] = field(default_factory=dict)
     pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     finished_pictures: set[str] = field(default_factory=set)
+    sounds: dict[str, Sound | None] = field(default_factory=dict)
 
     @property
     def num_canvases(self) -> int:
@@ -63,7 +68,7 @@ class ActiveResponse:
         """Steps run and still to run; fewer than the recipe's when a text ends early."""
         rest = sum(
             max(1, recipe.steps - self.slot_steps[recipe.name])
-            for recipe, slot in zip(self.request.recipe.slots, self.canvas.slots, strict=True)
+            for recipe, slot in zip(self.recipe.slots, self.canvas.slots, strict=True)
             if self.canvas.num_masked(slot)
         )
         return self.num_steps + rest
@@ -73,7 +78,7 @@ class ActiveResponse:
         return self.canvas.active_slot is None
 
     def recipe_of(self, slot: Slot) -> SlotRecipe:
-        return self.request.recipe.slots[slot.stage]
+        return self.recipe.slots[slot.stage]
 
     def open_slots(self) -> tuple[Slot, ...]:
         """The slots the next step fills: one, or all that is left when committing."""
@@ -108,9 +113,29 @@ class ActiveResponse:
             slot_scores = self._slot_scores(slot, left)
             self._guess(slot, slot_scores)
             self.canvas = self._denoise(slot, slot_scores)
-            if slot.modality == "text":
-                self.canvas = close_text(self.canvas, slot, vocabulary[END_OF_TEXT])
+            self.canvas = close(self.canvas, slot, vocabulary[END_OF_TEXT])
         self.unmasked_per_step.append(int(before - self.canvas.masked.sum()))
+
+    def states(self, previewer: Previewer, paint: bool) -> tuple[SlotState, ...]:
+        """A snapshot of every slot. paint: bring pictures up to date first, which takes time."""
+        return tuple(self._state(previewer, slot, paint) for slot in self.canvas.slots)
+
+    def _state(self, previewer: Previewer, slot: Slot, paint: bool) -> SlotState:
+        if slot.modality == "image" and paint:
+            self._paint(previewer, slot)
+        if slot.modality == "speech" and not self.canvas.num_masked(slot) and slot.name not in self.sounds:
+            self.sounds[slot.name] = previewer.speak(self.canvas, slot)
+        return previewer.state(self.canvas, slot, self.pictures.get(slot.name), self.sounds.get(slot.name))
+
+    def _paint(self, previewer: Previewer, slot: Slot) -> None:
+        """Bring the slot's picture up to date; a finished one is painted once."""
+        if slot.name in self.finished_pictures:
+            return
+        picture = previewer.paint(self.canvas, slot, self.guesses.get(slot.name))
+        if picture is not None:
+            self.pictures[slot.name] = picture
+        if not self.canvas.num_masked(slot):
+            self.finished_pictures.add(slot.name)
 
     def _slot_scores(self, slot: Slot, scores: Iterator[Tensor]) -> Tensor:
         """Takes the scores of `_slot_items` off the front."""
@@ -130,19 +155,19 @@ class ActiveResponse:
 
     def _guess(self, slot: Slot, scores: Tensor) -> None:
         guesses = self.canvas.tokens_of(slot).clone()
-        guesses[guesses == self.canvas.mask_id] = scores.argmax(-1) + slot.vocabulary[0]
+        best = allowed(self.canvas, slot, scores).argmax(-1)
+        guesses[guesses == self.canvas.mask_id] = best + slot.vocabulary[0]
         self.guesses[slot.name] = guesses
 
-    def usage(self, vocabulary: Vocabulary) -> Usage:
-        """What was read and what is written so far; a text's padding does not count."""
+    def usage(self) -> Usage:
+        """What was read and what is written so far; what stands behind the end of an answer does not count."""
         canvas = self.canvas
         prompt_stop = min(slot.start for slot in canvas.slots)
         speech = sum(len(rows.embeddings) for rows in canvas.speech)
         image = int((canvas.image_cells[:prompt_stop] >= 0).sum())
         written = Counter[str]()
         for slot in canvas.slots:
-            tokens = canvas.tokens_of(slot)
-            written[slot.modality] += int(((tokens != canvas.mask_id) & (tokens != vocabulary[END_OF_TEXT])).sum())
+            written[slot.modality] += int((canvas.said(slot) != canvas.mask_id).sum())
         return Usage(
             input_text=prompt_stop - speech - image,
             input_speech=speech,

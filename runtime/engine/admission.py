@@ -3,18 +3,21 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 
 from runtime.codecs.image import ImageCodec
-from runtime.diffusion.canvas import Canvas, Slot
+from runtime.diffusion.canvas import Canvas
+from runtime.diffusion.reference import ReferenceDecoding
 from runtime.engine.model import OmniModel
 from runtime.engine.preview import grid
-from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out
-from runtime.engine.recipe import Recipe
+from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out, settled
+from runtime.engine.recipe import Recipe, SlotRecipe
+from runtime.engine.reference import ReferencePrompt
+from runtime.engine.reference_response import reference_rule, shown_canvas
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
 
 SPEECH_ROW_MS = 60
@@ -27,10 +30,16 @@ class AdmissionError(ValueError):
 
 @dataclass(frozen=True)
 class Admitted:
-    """canvas: what is to be filled. unprompted: the same slots with nothing said, if the recipe is guided."""
+    """A request laid out.
 
+    recipe: with the lengths it gets for this conversation. canvas: what is to be filled. unprompted: the same slots
+    with nothing said, if the recipe is guided. reference: where the model answers as the published code does.
+    """
+
+    recipe: Recipe
     canvas: Canvas
     unprompted: Canvas | None
+    reference: tuple[ReferencePrompt, ReferenceDecoding] | None = None
 
 
 class Admission:
@@ -48,13 +57,25 @@ class Admission:
         """Raises AdmissionError, ImageError."""
         self._check_recipe(request.recipe, request.turns)
         turns = [EncodedTurn(turn.role, tuple(map(self._encode, turn.parts))) for turn in request.turns]
-        canvas = self._lay_out(turns, request.recipe)
+        recipe = settled(turns, request.recipe, self._model.text, self._model.chat)
+        if self._model.fidelity == "reference":
+            return self._admit_reference(turns, recipe)
+        canvas = self._lay_out(turns, recipe)
         self._check_length(len(canvas))
-        guided = any(slot.guidance_scale for slot in request.recipe.slots)
-        return Admitted(canvas, self._lay_out(NOTHING_SAID, request.recipe) if guided else None)
+        guided = any(slot.guidance_scale for slot in recipe.slots)
+        return Admitted(recipe, canvas, self._lay_out(NOTHING_SAID, recipe) if guided else None)
+
+    def _admit_reference(self, turns: Sequence[EncodedTurn], recipe: Recipe) -> Admitted:
+        vocabulary, alone = self._model.vocabulary, replace(recipe, slots=())
+        row, rule = self._lay_out(turns, alone), reference_rule(recipe, vocabulary)
+        unprompted = self._lay_out(NOTHING_SAID, alone).token_ids if rule.guidance_scale else None
+        prompt = ReferencePrompt(row.token_ids, row.speech, unprompted)
+        decoding = prompt.begin(rule, vocabulary.mask_id)
+        self._check_length(len(decoding.token_ids))
+        return Admitted(recipe, shown_canvas(row, recipe, decoding, vocabulary), None, (prompt, decoding))
 
     def _lay_out(self, turns: Sequence[EncodedTurn], recipe: Recipe) -> Canvas:
-        return lay_out(turns, recipe, self._model.vocabulary, self._model.text)
+        return lay_out(turns, recipe, self._model.vocabulary, self._model.text, self._model.chat)
 
     def _check_recipe(self, recipe: Recipe, turns: tuple[Turn, ...]) -> None:
         if not recipe.slots:
@@ -77,8 +98,10 @@ class Admission:
 
     def _check_slots(self, recipe: Recipe) -> None:
         """What the model cannot write at all."""
-        for slot in self._lay_out(NOTHING_SAID, recipe).slots:
-            first, stop = slot.vocabulary
+        vocabulary = self._model.vocabulary
+        ranges = {"text": vocabulary.text, "speech": vocabulary.speech, "image": vocabulary.image}
+        for slot in recipe.slots:
+            first, stop = ranges[slot.modality]
             if stop <= first:
                 raise AdmissionError(
                     f"slot {slot.name!r} asks for {slot.modality}, for which this model has no tokens; "
@@ -87,7 +110,7 @@ class Admission:
             if slot.modality == "image":
                 self._check_grid(slot)
 
-    def _check_grid(self, slot: Slot) -> None:
+    def _check_grid(self, slot: SlotRecipe) -> None:
         """A model that has learned its picture positions draws no other number of them."""
         rows, columns = grid(slot)
         learned = self._model.backbone.config.image_grid
@@ -127,11 +150,13 @@ class Admission:
         # Counted before the work is done: an hour of sound must not hold up the others.
         self._check_length(round(duration_ms / SPEECH_ROW_MS), f"{duration_ms / 1000:.1f} s of speech take")
         features = self._model.front_end(part.pcm, part.sample_rate_hz)
+        if self._model.fidelity == "reference":
+            features = features.bfloat16().float()
         rows, lengths = self._model.backbone.encode_speech(features[None], torch.tensor([len(features)]))
         return EncodedSpeech(rows[0, : int(lengths[0])])
 
     def _encode_image(self, part: ImagePart) -> EncodedImage:
-        return EncodedImage(self._image.encode(part.pixels))
+        return EncodedImage(self._image.encode(part.pixels, self._model.prompt_image_size_px))
 
 
 T = TypeVar("T")

@@ -7,19 +7,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from runtime.codecs.image import ImageCodec
-from runtime.diffusion.canvas import Slot
 from runtime.engine.active_response import ActiveResponse
-from runtime.engine.admission import Admission
+from runtime.engine.admission import Admission, Admitted
 from runtime.engine.engine import Sink
 from runtime.engine.model import OmniModel
-from runtime.engine.output import EngineOutput, Finished, SlotState, Started, StepOutput, Usage
+from runtime.engine.output import EngineOutput, Finished, Started, StepOutput, Usage
 from runtime.engine.preview import Previewer
+from runtime.engine.reference_response import ReferenceResponse
 from runtime.engine.request import GenerationRequest
 from runtime.engine.scheduler import choose
 from runtime.executors.executor import Executor
@@ -68,11 +69,12 @@ class DenoisingEngine:
     ) -> None:
         image = ImageCodec(model.image_tokenizer, model.image_size_px)
         self._vocabulary = model.vocabulary
+        self._dtype = model.backbone.lm_head.weight.dtype
         self._executor = executor
         self._limits = limits
         self._clock = clock  # seconds
         self._admission = Admission(model, image, limits.canvas_positions)
-        self._previewer = Previewer(model.vocabulary, model.text, image)
+        self._previewer = Previewer(model.vocabulary, model.text, image, model.voice)
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._waiting: deque[_Waiting] = deque()
         self._active: dict[str, ActiveResponse] = {}
@@ -225,22 +227,32 @@ class DenoisingEngine:
             log.exception("request %s could not be laid out", request.request_id)
             _refuse(waiting, "failed", f"the request could not be laid out: {error}")
             return
-        response = ActiveResponse(
-            request,
-            waiting.sink,
-            waiting.submitted_s,
-            admitted.canvas,
-            admitted.unprompted,
-            began_s=self._clock(),
-            committing=waiting.finalize,
-        )
+        response = self._response(waiting, admitted)
         self._active[request.request_id] = response
         try:
-            slots = self._states(response, paint=False)
+            slots = response.states(self._previewer, paint=False)
         except Exception as error:  # noqa: BLE001
             self._fail(response, error)
             return
         self._send(response, Started(request.request_id, slots, response.planned_steps, request.seed))
+
+    def _response(self, waiting: _Waiting, admitted: Admitted) -> ActiveResponse:
+        make: Callable[..., ActiveResponse] = ActiveResponse
+        if admitted.reference is not None:
+            prompt, decoding = admitted.reference
+            make = partial(
+                ReferenceResponse, prompt=prompt, decoding=decoding, vocabulary=self._vocabulary, dtype=self._dtype
+            )
+        return make(
+            request=waiting.request,
+            sink=waiting.sink,
+            submitted_s=waiting.submitted_s,
+            recipe=admitted.recipe,
+            canvas=admitted.canvas,
+            unprompted=admitted.unprompted,
+            began_s=self._clock(),
+            committing=waiting.finalize,
+        )
 
     def _partial(self, response: ActiveResponse) -> StepOutput:
         return StepOutput(
@@ -249,7 +261,7 @@ class DenoisingEngine:
             steps=response.planned_steps,
             unmasked_ratio=response.canvas.unmasked_ratio,
             eta_ms=response.eta_ms(self._clock()),
-            slots=self._states(response, paint=response.request.previews),
+            slots=response.states(self._previewer, paint=response.request.previews),
         )
 
     def _end(self, response: ActiveResponse, status: Status) -> None:
@@ -264,8 +276,8 @@ class DenoisingEngine:
         finished = Finished(
             request_id=response.request.request_id,
             status=status,
-            slots=self._states(response, paint=response.complete) if error is None else (),
-            usage=response.usage(self._vocabulary),
+            slots=response.states(self._previewer, paint=response.complete) if error is None else (),
+            usage=response.usage(),
             steps=response.num_steps,
             unmasked_per_step=tuple(response.unmasked_per_step),
             error=error,
@@ -277,24 +289,6 @@ class DenoisingEngine:
         # It may be out already, if publishing its end is what failed.
         self._active.setdefault(response.request.request_id, response)
         self._finish(response, "failed", f"the model failed on this request: {error}")
-
-    def _states(self, response: ActiveResponse, paint: bool) -> tuple[SlotState, ...]:
-        return tuple(self._state(response, slot, paint) for slot in response.canvas.slots)
-
-    def _state(self, response: ActiveResponse, slot: Slot, paint: bool) -> SlotState:
-        if slot.modality == "image" and paint:
-            self._paint(response, slot)
-        return self._previewer.state(response.canvas, slot, response.pictures.get(slot.name))
-
-    def _paint(self, response: ActiveResponse, slot: Slot) -> None:
-        """Bring the slot's picture up to date; a finished one is painted once."""
-        if slot.name in response.finished_pictures:
-            return
-        picture = self._previewer.paint(response.canvas, slot, response.guesses.get(slot.name))
-        if picture is not None:
-            response.pictures[slot.name] = picture
-        if not response.canvas.num_masked(slot):
-            response.finished_pictures.add(slot.name)
 
     def _send(self, response: ActiveResponse, output: EngineOutput) -> None:
         """A sink that raises has nobody behind it any more: its response is dropped."""

@@ -20,6 +20,14 @@ class TextSpan:
 
 
 @dataclass(frozen=True)
+class Sound:
+    """pcm: (samples,) int16, mono, at `sample_rate_hz`."""
+
+    pcm: NDArray[np.int16]
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True)
 class SlotState:
     """A snapshot of one slot.
 
@@ -27,6 +35,7 @@ class SlotState:
     text, spans: a text slot's reading, "▒" for each masked position. Trailing padding is not part of it.
     image: (height, width, 3) uint8 preview or final picture of an image slot, or None.
     grid: rows, columns of an image slot.
+    speech: the sound of a speech slot that is complete, or None.
     """
 
     name: str
@@ -37,6 +46,7 @@ class SlotState:
     spans: tuple[TextSpan, ...] = ()
     image: NDArray[np.uint8] | None = None
     grid: tuple[int, int] | None = None
+    speech: Sound | None = None
 
     @property
     def masked(self) -> NDArray[np.bool_]:

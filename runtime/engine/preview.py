@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,11 +12,23 @@ from torch import Tensor
 
 from runtime.codecs.image import ImageCodec
 from runtime.codecs.text import TextCodec
-from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
+from runtime.codecs.vocabulary import Vocabulary
 from runtime.diffusion.canvas import Canvas, Slot
-from runtime.engine.output import SlotState, TextSpan
+from runtime.engine.output import SlotState, Sound, TextSpan
+from runtime.engine.recipe import SlotRecipe
 
 MASKED_CHARACTER = "▒"
+
+
+class Voice(Protocol):
+    """Speech codes to sound, as the codec of a speech decoder does it."""
+
+    @property
+    def sample_rate_hz(self) -> int: ...
+
+    def pcm(self, codes: Tensor) -> NDArray[np.int16]:
+        """(n,) codes from 0 -> (samples,) int16."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,9 +46,12 @@ class Previewer:
     vocabulary: Vocabulary
     text: TextCodec
     image: ImageCodec
+    voice: Voice | None = None
 
-    def state(self, canvas: Canvas, slot: Slot, picture: NDArray[np.uint8] | None = None) -> SlotState:
-        """A snapshot of `slot`; `picture` is shown for an image slot."""
+    def state(
+        self, canvas: Canvas, slot: Slot, picture: NDArray[np.uint8] | None = None, sound: Sound | None = None
+    ) -> SlotState:
+        """A snapshot of `slot`; `picture` is shown for an image slot, `sound` for a speech slot."""
         tokens = canvas.tokens_of(slot)
         reading = self.read(canvas, slot) if slot.modality == "text" else None
         return SlotState(
@@ -47,13 +63,12 @@ class Previewer:
             spans=reading.spans if reading else (),
             image=picture,
             grid=grid(slot) if slot.modality == "image" else None,
+            speech=sound,
         )
 
     def read(self, canvas: Canvas, slot: Slot) -> Reading:
-        """The text up to the first end of text, "▒" for each masked position, a span for each token and masked run."""
-        tokens = canvas.tokens_of(slot).tolist()
-        ends = [i for i, token in enumerate(tokens) if token == self.vocabulary[END_OF_TEXT]]
-        said = tokens[: ends[0]] if ends else tokens
+        """The text up to its first end, "▒" for each masked position, a span for each token and masked run."""
+        said = canvas.said(slot).tolist()
         confidence = canvas.confidence[slot.positions].tolist()
         text, spans = "", []
         for start, stop in _runs(said, canvas.mask_id):
@@ -81,6 +96,18 @@ class Previewer:
             tokens = torch.where(masked, guesses, tokens)
         return self.image.decode((tokens - self.vocabulary.image[0]).view(grid(slot)))
 
+    def speak(self, canvas: Canvas, slot: Slot) -> Sound | None:
+        """The sound of a complete speech slot; None if nothing is said in it or the model has no voice."""
+        return self.sound_of(canvas.said(slot))
+
+    def sound_of(self, tokens: Tensor) -> Sound | None:
+        """The sound of the speech tokens among `tokens`."""
+        first, stop = self.vocabulary.speech
+        codes = tokens[(tokens >= first) & (tokens < stop)] - first
+        if self.voice is None or not len(codes):
+            return None
+        return Sound(self.voice.pcm(codes), self.voice.sample_rate_hz)
+
     def _ends(self, run: list[int], follows: bool) -> list[int]:
         """Where each token of a run ends in the run's text. A character of several tokens belongs to its last."""
         text = self._decode(run, follows)
@@ -100,7 +127,7 @@ class Previewer:
         return self.text.decode(anchor + run)[len(self.text.decode(anchor)) :]
 
 
-def grid(slot: Slot) -> tuple[int, int]:
+def grid(slot: Slot | SlotRecipe) -> tuple[int, int]:
     """Rows and columns of an image slot, which is square. Raises ValueError if it is not."""
     side = math.isqrt(slot.length)
     if side * side != slot.length:

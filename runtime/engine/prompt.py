@@ -3,8 +3,8 @@
 The same function lays out training samples, so that what is served is what was learned.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -16,12 +16,14 @@ from runtime.codecs.vocabulary import (
     BEGIN_OF_SPEECH,
     END_OF_IMAGE,
     END_OF_SPEECH,
+    IMAGE_TAG,
     SPEECH_CONTEXT,
+    SPEECH_TAG,
     TURN_END,
     TURN_START,
     Vocabulary,
 )
-from runtime.diffusion.canvas import Canvas, Slot, SpeechRows
+from runtime.diffusion.canvas import Canvas, Modality, Slot, SpeechRows
 from runtime.engine.recipe import Recipe, SlotRecipe
 
 
@@ -50,41 +52,77 @@ class EncodedTurn:
     contents: tuple[Content, ...]
 
 
-class _Row:
-    """The token row while it grows."""
+@dataclass(frozen=True)
+class ChatStyle:
+    """How a model was taught to read a conversation.
 
-    def __init__(self, vocabulary: Vocabulary, text: TextCodec) -> None:
-        self.vocabulary, self.text = vocabulary, text
+    separator: text between the role, the parts of a turn, and behind a turn. order: which parts of a turn come first.
+    ends_inside: text and speech slots hold the end of the turn themselves and nothing stands behind them; otherwise
+        the end of the turn stands behind the last slot.
+    keeps_silence: as the reference's script has it, with a system line of a task the user's words are left out, and
+        where they would stand before speech alone an empty line is kept.
+    """
+
+    separator: str
+    order: tuple[Modality, ...]
+    ends_inside: bool
+    keeps_silence: bool = False
+
+    def ordered(self, contents: Sequence[Content]) -> list[Content]:
+        return sorted(contents, key=lambda content: self.order.index(modality_of(content)))
+
+
+COMPACT_CHAT = ChatStyle(" ", ("image", "speech", "text"), ends_inside=False)  # the embedded model's
+PUBLISHED_CHAT = ChatStyle("\n", ("text", "speech", "image"), ends_inside=True)
+REFERENCE_CHAT = replace(PUBLISHED_CHAT, keeps_silence=True)
+
+
+def modality_of(content: Content) -> Modality:
+    if isinstance(content, str):
+        return "text"
+    return "image" if isinstance(content, EncodedImage) else "speech"
+
+
+class _Row:
+    """The token row while it grows. Text waits until a token follows it: it is cut into tokens in one piece."""
+
+    def __init__(self, vocabulary: Vocabulary, text: TextCodec, style: ChatStyle) -> None:
+        self.vocabulary, self.text, self.style = vocabulary, text, style
         self.token_ids: list[int] = []
         self.positions: list[float] = []
         self.image_cells: list[int] = []
         self.speech: list[SpeechRows] = []
         self.next_position = 0.0
         self.speech_position = 0.0  # where the latest speech begins, for slots laid along it
+        self._waiting_text = ""
 
     def put(self, token_ids: Sequence[int], cells: Sequence[int] | None = None) -> None:
+        self.flush()
         self.token_ids += token_ids
         self.positions += [self.next_position + i for i in range(len(token_ids))]
         self.image_cells += cells if cells is not None else [-1] * len(token_ids)
         self.next_position += len(token_ids)
 
+    def put_text(self, text: str) -> None:
+        self._waiting_text += text
+
+    def flush(self) -> None:
+        text, self._waiting_text = self._waiting_text, ""
+        if text:
+            self.put(self.text.encode(text))
+
     def put_special(self, name: str) -> None:
         self.put([self.vocabulary[name]])
 
-    def put_turn(self, turn: EncodedTurn) -> None:
-        self.open_turn(turn.role)
-        for content in turn.contents:
-            if isinstance(content, str):
-                self.put(self.text.encode(content))
-            elif isinstance(content, EncodedImage):
-                self.put_image(content)
-            else:
-                self.put_speech(content)
-        self.put_special(TURN_END)
-
-    def open_turn(self, role: str) -> None:
-        self.put_special(TURN_START)
-        self.put(self.text.encode(role))
+    def put_piece(self, piece: "Piece") -> None:
+        if isinstance(piece, Special):
+            self.put_special(piece.name)
+        elif isinstance(piece, str):
+            self.put_text(piece)
+        elif isinstance(piece, EncodedImage):
+            self.put_image(piece)
+        else:
+            self.put_speech(piece)
 
     def put_image(self, image: EncodedImage) -> None:
         codes = (image.codes.flatten() + self.vocabulary.image[0]).tolist()
@@ -101,22 +139,98 @@ class _Row:
 
     def put_slot(self, recipe: SlotRecipe, stage: int) -> Slot:
         """An open slot, between its boundary tokens, which are known in advance."""
-        if recipe.modality == "image":
-            self.put_special(BEGIN_OF_IMAGE)
+        before, behind = self._boundaries(recipe.modality)
+        for name in before:
+            self.put_special(name)
+        self.flush()
         start = len(self.token_ids)
         cells = list(range(recipe.length)) if recipe.modality == "image" else None
         self.put([self.vocabulary.mask_id] * recipe.length, cells)
         if recipe.position_stride is not None:
             along = [self.speech_position + i * recipe.position_stride for i in range(recipe.length)]
             self.positions[start:] = along
-        if recipe.modality == "image":
-            self.put_special(END_OF_IMAGE)
-        allowed = {
-            "text": self.vocabulary.text_slot,
-            "image": self.vocabulary.image,
-            "speech": self.vocabulary.speech,
-        }[recipe.modality]
-        return Slot(recipe.name, recipe.modality, start, recipe.length, allowed, stage)
+        for name in behind:
+            self.put_special(name)
+        return Slot(
+            recipe.name,
+            recipe.modality,
+            start,
+            recipe.length,
+            self.vocabulary.slot(recipe.modality),
+            stage,
+            self.vocabulary.forbidden(recipe.modality),
+            self.vocabulary.ends(recipe.modality),
+        )
+
+    def _boundaries(self, modality: Modality) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Special tokens before and behind a slot."""
+        if modality == "text":
+            return (), ()
+        if modality == "image":
+            return (BEGIN_OF_IMAGE,), (END_OF_IMAGE,)
+        return (BEGIN_OF_SPEECH,), () if self.style.ends_inside else (END_OF_SPEECH,)
+
+    def put_slots(self, recipes: Sequence[SlotRecipe]) -> tuple[Slot, ...]:
+        slots = tuple(self.put_slot(recipe, stage) for stage, recipe in enumerate(recipes))
+        if not self.style.ends_inside or (slots and slots[-1].modality == "image"):
+            self.put_special(TURN_END)
+            self.put_text(self.style.separator)
+        self.flush()
+        return slots
+
+
+@dataclass(frozen=True)
+class Special:
+    """A special token by name."""
+
+    name: str
+
+
+Piece = Special | Content
+
+
+def pieces(turns: Sequence[EncodedTurn], style: ChatStyle) -> Iterator[Piece]:
+    """The conversation in writing, up to where the assistant's answer begins."""
+    for turn in turns:
+        yield from (Special(TURN_START), turn.role + style.separator)
+        for i, content in enumerate(style.ordered(turn.contents)):
+            if i:
+                yield style.separator
+            yield content
+        yield from (Special(TURN_END), style.separator)
+    yield from (Special(TURN_START), "assistant" + style.separator)
+
+
+def render(turns: Sequence[EncodedTurn], style: ChatStyle) -> str:
+    """The conversation as a person reads it, with tags where the media are."""
+    names = {EncodedImage: IMAGE_TAG, EncodedSpeech: SPEECH_TAG}
+    return "".join(
+        piece if isinstance(piece, str) else piece.name if isinstance(piece, Special) else names[type(piece)]
+        for piece in pieces(turns, style)
+    )
+
+
+def with_instructions(
+    turns: Sequence[EncodedTurn], recipe: Recipe, style: ChatStyle = COMPACT_CHAT
+) -> list[EncodedTurn]:
+    """The conversation with the recipe's own words: its system line first, its instruction before the last request."""
+    told = list(turns)
+    if told and told[-1].contents:
+        contents = told[-1].contents
+        if recipe.instruction:
+            contents = (recipe.instruction, *contents)
+        if recipe.system and style.keeps_silence:
+            contents = _silenced(contents)
+        told[-1] = replace(told[-1], contents=contents)
+    if recipe.system:
+        own = told.pop(0).contents if told and told[0].role == "system" else ()
+        told.insert(0, EncodedTurn("system", (recipe.system, *own)))
+    return told
+
+
+def _silenced(contents: Sequence[Content]) -> tuple[Content, ...]:
+    media = tuple(content for content in contents if not isinstance(content, str))
+    return media if any(isinstance(content, EncodedImage) for content in media) else ("", *media)
 
 
 def lay_out(
@@ -124,14 +238,14 @@ def lay_out(
     recipe: Recipe,
     vocabulary: Vocabulary,
     text: TextCodec,
+    style: ChatStyle = COMPACT_CHAT,
 ) -> Canvas:
     """The canvas that answers `turns` with the slots of `recipe`, all of them masked."""
-    row = _Row(vocabulary, text)
-    for turn in turns:
-        row.put_turn(turn)
-    row.open_turn("assistant")
-    slots = tuple(row.put_slot(slot, stage) for stage, slot in enumerate(recipe.slots))
-    row.put_special(TURN_END)
+    row = _Row(vocabulary, text, style)
+    for piece in pieces(with_instructions(turns, recipe, style), style):
+        row.put_piece(piece)
+    row.flush()
+    slots = row.put_slots(recipe.slots)
     return Canvas(
         token_ids=torch.tensor(row.token_ids),
         positions=torch.tensor(row.positions),
@@ -140,6 +254,27 @@ def lay_out(
         mask_id=vocabulary.mask_id,
         speech=tuple(row.speech),
     )
+
+
+def settled(turns: Sequence[EncodedTurn], recipe: Recipe, text: TextCodec, style: ChatStyle = COMPACT_CHAT) -> Recipe:
+    """The recipe with the lengths that depend on the conversation put in."""
+    if not any(slot.adaptive for slot in recipe.slots):
+        return recipe
+    said = turns[-1].contents if turns else ()
+    counts = {
+        "text": sum(len(text.encode(content)) for content in said if isinstance(content, str)),
+        "prompt": sum(_num_positions(piece, text) for piece in pieces(with_instructions(turns, recipe, style), style)),
+    }
+    return replace(recipe, slots=tuple(slot.settled(counts) for slot in recipe.slots))
+
+
+def _num_positions(piece: Piece, text: TextCodec) -> int:
+    """How long a piece is, boundary tokens of media with it. Text cut at the pieces' bounds: a token more or less."""
+    if isinstance(piece, Special):
+        return 1
+    if isinstance(piece, str):
+        return len(text.encode(piece))
+    return 2 + (piece.codes.numel() if isinstance(piece, EncodedImage) else len(piece.embeddings))
 
 
 # The conversation with nothing said: what guidance compares with, and what training shows one time in ten.

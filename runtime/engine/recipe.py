@@ -1,12 +1,25 @@
 """Recipes: the numbers of a task. What differs between tasks is data here, never a branch in the sampler."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from runtime.diffusion.canvas import Modality
 
 Schedule = Literal["linear", "cosine"]
 ConfidenceRule = Literal["probability", "margin", "entropy"]
+Fidelity = Literal["corrected", "reference"]
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """A length that follows the conversation: `ratio` positions a token of `of`, at least 1.
+
+    of: "prompt", all that stands before the answer, media with it; "text", what the user wrote.
+    """
+
+    of: Literal["prompt", "text"]
+    ratio: float
 
 
 @dataclass(frozen=True)
@@ -14,9 +27,13 @@ class SlotRecipe:
     """How one slot is laid out and filled.
 
     length: positions. steps: denoise steps for the slot.
+    adaptive: where given, the length follows the conversation, `length` is the most it may be, and the steps keep
+        their share of it.
     schedule: share still masked over progress (linear: 1 - t; cosine: cos(pi t / 2)).
     confidence: what ranks positions; confidence_noise: Gumbel noise on the rank, fading to 0 with progress.
     temperature: 0 takes the best token, more samples. top_k 0 and top_p 1 are off.
+    repeat_penalty: scores of tokens that stand in the slot already are divided by it (multiplied where negative).
+    position_penalty: the same for late masked positions, growing up to this factor (from the 100th on).
     guidance_scale: 0 is off; scores = without + (1 + scale) * (with - without the prompt).
     position_stride: None: a token takes the next position in line; a number: the slot lies along the speech rows of
         the prompt, this many rotary positions a token.
@@ -26,6 +43,7 @@ class SlotRecipe:
     modality: Modality
     length: int
     steps: int
+    adaptive: Adaptive | None = None
     schedule: Schedule = "linear"
     confidence: ConfidenceRule = "probability"
     confidence_noise: float = 0.0
@@ -37,17 +55,35 @@ class SlotRecipe:
     guidance_scale: float = 0.0
     position_stride: float | None = None
 
+    def settled(self, counts: Mapping[str, int]) -> "SlotRecipe":
+        """With the length it gets for so many tokens of each kind."""
+        if self.adaptive is None:
+            return self
+        length = max(1, min(self.length, int(self.adaptive.ratio * counts[self.adaptive.of])))
+        return replace(self, adaptive=None, length=length, steps=max(1, length * self.steps // self.length))
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """A task: its slots in the order they are finished."""
+    """A task: its slots in the order they are finished.
+
+    task: the paper's name for it. system, instruction: the words with which the model was taught it, a system line
+    and a line before the request.
+    """
 
     name: str
     slots: tuple[SlotRecipe, ...]
+    task: str = ""
+    system: str = ""
+    instruction: str = ""
 
     @property
     def steps(self) -> int:
         return sum(slot.steps for slot in self.slots)
+
+
+def by_name(*recipes: Recipe) -> dict[str, Recipe]:
+    return {recipe.name: recipe for recipe in recipes}
 
 
 TEXT_LENGTH = 16  # tokens of a text slot of the embedded model
@@ -61,13 +97,51 @@ PICTURE = SlotRecipe(
 REPLY = SlotRecipe("text", "text", TEXT_LENGTH, steps=4)
 
 # What the embedded model was trained to do.
-EMBEDDED_RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe("text_to_image", (PICTURE, REPLY)),
-        Recipe("speech_to_image", (TRANSCRIPT, PICTURE, REPLY)),
-        Recipe("speech_to_text", (TRANSCRIPT,)),
-        Recipe("image_to_text", (REPLY,)),
-        Recipe("speech_and_image_to_text", (TRANSCRIPT, REPLY)),
-    )
-}
+EMBEDDED_RECIPES = by_name(
+    Recipe("text_to_image", (PICTURE, REPLY)),
+    Recipe("speech_to_image", (TRANSCRIPT, PICTURE, REPLY)),
+    Recipe("speech_to_text", (TRANSCRIPT,)),
+    Recipe("image_to_text", (REPLY,)),
+    Recipe("speech_and_image_to_text", (TRANSCRIPT, REPLY)),
+)
+
+# The published model's tasks with the numbers of its paper and scripts (there top_k is a default nobody set).
+PUBLISHED_TEXT = SlotRecipe("text", "text", 64, steps=64, confidence="entropy", top_k=50, top_p=0.9)
+PUBLISHED_SPEECH = SlotRecipe(
+    "speech", "speech", 102, steps=102, confidence="entropy", top_k=50, top_p=0.9, repeat_penalty=1.2
+)
+PUBLISHED_PICTURE = SlotRecipe(
+    "image", "image", 256, steps=256, confidence="entropy", top_k=50, top_p=0.9, repeat_penalty=1.2,
+    position_penalty=2.0,
+)  # fmt: skip
+# Adaptive token-length assignment: half as many steps as tokens, and so many tokens a token asked.
+SPOKEN_TEXT = replace(PUBLISHED_SPEECH, length=1024, steps=512, adaptive=Adaptive("text", 3.5))
+HEARD_TEXT = replace(PUBLISHED_TEXT, name="transcript", length=512, steps=256, adaptive=Adaptive("prompt", 0.2))
+# Special-token pre-infilling: speech begins after a fifth of the answer, the text before it is what is said.
+LEAD_TEXT = replace(PUBLISHED_TEXT, length=25, steps=25, repeat_penalty=1.2)
+
+PUBLISHED_RECIPES = by_name(
+    Recipe("speech_to_text", (HEARD_TEXT,), "ASR", instruction="Convert the speech to text."),
+    Recipe("text_to_speech", (SPOKEN_TEXT,), "TTS", instruction="Convert the text to speech."),
+    Recipe(
+        "text_to_image",
+        (PUBLISHED_PICTURE,),
+        "T2I",
+        instruction="Generate an image based on the provided text description.",
+    ),
+    Recipe(
+        "speech_to_image",
+        (replace(PUBLISHED_PICTURE, repeat_penalty=1.5, guidance_scale=2.0),),
+        "S2I",
+        system="Please generate an image based on the input audio.",
+    ),
+    Recipe("image_to_text", (PUBLISHED_TEXT,), "VQA"),
+    Recipe("captioning", (PUBLISHED_TEXT,), "captioning", instruction="Describe this image."),
+    Recipe("speech_to_speech", (LEAD_TEXT, PUBLISHED_SPEECH), "SQA", system="Please response the input audio."),
+    Recipe(
+        "speech_and_image_to_speech",
+        (LEAD_TEXT, PUBLISHED_SPEECH),
+        "SVQA",
+        system="Please response the input audio based on the given image.",
+    ),
+)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -27,15 +27,16 @@ def processor_has_bfloat16(cpu_description: Path = Path("/proc/cpuinfo")) -> boo
 
 
 class InProcessExecutor:
-    """Implements Executor on the processor of this process.
+    """Implements Executor in this process, on the device the backbone lies on (other devices than "cpu" are untested).
 
-    precision: "auto" takes bfloat16 where the processor has it in hardware, float32 elsewhere.
+    precision: "auto" computes in bfloat16 where the processor has it in hardware, else in the dtype of the weights.
     num_threads: of torch, for the whole process; None leaves them as they are.
     """
 
     def __init__(self, backbone: Backbone, precision: Precision = "auto", num_threads: int | None = None) -> None:
         self._backbone = backbone.eval()
-        self.dtype = _dtype(precision)
+        self._device = backbone.lm_head.weight.device
+        self.dtype = _dtype(precision, backbone.lm_head.weight)
         if num_threads is not None:
             torch.set_num_threads(num_threads)
 
@@ -46,9 +47,13 @@ class InProcessExecutor:
         canvases = list({id(item.canvas): item.canvas for item in items}.values())
         place = {id(canvas): i for i, canvas in enumerate(canvases)}
         with self._autocast():
-            hidden = self.hidden(Batch.of(canvases))
+            hidden = self.hidden(Batch.of(canvases).to(self._device))
             return [
-                self._backbone.scores(hidden[place[id(item.canvas)]], item.rows, slice(*item.vocabulary)).float()
+                self._backbone.scores(
+                    hidden[place[id(item.canvas)]], item.rows.to(self._device), slice(*item.vocabulary)
+                )
+                .float()
+                .cpu()
                 for item in items
             ]
 
@@ -59,14 +64,17 @@ class InProcessExecutor:
         return self._backbone.hidden(embedded, batch.positions, bias)
 
     def _autocast(self) -> AbstractContextManager[object]:
-        if self.dtype == torch.float32:
+        if self.dtype == self._backbone.lm_head.weight.dtype:
             return nullcontext()
-        return torch.autocast("cpu", self.dtype)
+        return torch.autocast(self._device.type, self.dtype)
 
 
-def _dtype(precision: Precision) -> torch.dtype:
-    if precision == "bfloat16" or (precision == "auto" and processor_has_bfloat16()):
-        return torch.bfloat16
-    if precision in ("auto", "float32"):
-        return torch.float32
-    raise ValueError(f"unknown precision {precision!r}; allowed: auto, float32, bfloat16")
+def _dtype(precision: Precision, weights: Tensor) -> torch.dtype:
+    if precision not in get_args(Precision):
+        raise ValueError(f"unknown precision {precision!r}; allowed: {', '.join(get_args(Precision))}")
+    if precision == "auto":
+        fast = weights.device.type == "cpu" and processor_has_bfloat16()
+        return torch.bfloat16 if fast else weights.dtype
+    if precision == "float32" and weights.dtype != torch.float32:
+        raise ValueError(f"the weights are {weights.dtype}; float32 needs them loaded as float32")
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32

@@ -5,7 +5,7 @@ import torch
 from runtime.diffusion.canvas import Canvas, Slot
 from runtime.diffusion.confidence import ConfidenceRule
 from runtime.diffusion.denoise import (
-    close_text,
+    close,
     commit_all,
     denoise_step,
     masked_positions,
@@ -14,7 +14,7 @@ from runtime.diffusion.denoise import (
 from runtime.diffusion.mask_schedule import Schedule
 
 MASK, END = 20, 7
-SLOT = Slot("text", "text", 3, 8, (0, 8), stage=0)
+SLOT = Slot("text", "text", 3, 8, (0, 8), stage=0, ends=(END,))
 WITH_MASK = Slot("free", "text", 3, 8, (10, 24), stage=0)  # a vocabulary the mask token lies in
 
 
@@ -161,12 +161,12 @@ def filled(tokens: list[int]) -> Canvas:
 
 
 def test_text_is_closed_once_its_end_and_all_before_it_are_known() -> None:
-    closed = close_text(filled([1, 2, END, MASK, MASK, 3, MASK, MASK]), SLOT, END)
+    closed = close(filled([1, 2, END, MASK, MASK, 3, MASK, MASK]), SLOT, END)
     assert closed.tokens_of(SLOT).tolist() == [1, 2, END, END, END, 3, END, END]
 
 
 def test_text_stays_open_while_something_before_its_end_is_open() -> None:
     open_text = filled([1, MASK, END, MASK, MASK, MASK, MASK, MASK])
-    assert close_text(open_text, SLOT, END) is open_text
+    assert close(open_text, SLOT, END) is open_text
     endless = filled([1, 2, MASK, MASK, MASK, MASK, MASK, MASK])
-    assert close_text(endless, SLOT, END) is endless
+    assert close(endless, SLOT, END) is endless

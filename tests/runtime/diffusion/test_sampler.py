@@ -8,11 +8,23 @@ import torch
 from safetensors.torch import load_file
 
 from runtime.diffusion.confidence import ConfidenceRule, confidence
-from runtime.diffusion.sampler import draw, forbid, keep_best, penalise_late_ranks, penalise_repeats, sample
+from runtime.diffusion.sampler import (
+    draw,
+    forbid,
+    keep_best,
+    penalise_late_ranks,
+    penalise_repeats,
+    sample,
+    shortlist,
+)
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sampler"
-# The product samples in float32 only, so the bfloat16 recordings do not apply.
-CASES = [case for case in json.loads((GOLDEN / "cases.json").read_text()) if case["dtype"] == "float32"]
+# Filtered cases and those in bfloat16 are the reference sampler's: this one ranks before it filters, in float32.
+CASES = [
+    case
+    for case in json.loads((GOLDEN / "cases.json").read_text())
+    if case["dtype"] == "float32" and not {"top_p", "top_k"} & case["arguments"].keys()
+]
 NONE_USED = torch.empty(0, dtype=torch.long)
 
 
@@ -36,8 +48,6 @@ def test_golden(case: dict[str, Any]) -> None:
     tensors = load_file(GOLDEN / "cases.safetensors")
     given = case["arguments"]
     rule = Rule(
-        top_k=given.get("top_k", 0),
-        top_p=given.get("top_p", 1.0),
         repeat_penalty=given.get("repeat_penalty", 1.0),
         position_penalty=given.get("max_position_penalty", 1.0),
     )
@@ -47,6 +57,17 @@ def test_golden(case: dict[str, Any]) -> None:
     ranks = confidence(rank_rule(given), candidates.probabilities, candidates.tokens)
     assert torch.equal(candidates.tokens, tensors[f"{case['name']}.tokens"])
     assert torch.allclose(ranks, tensors[f"{case['name']}.confidence"], rtol=0, atol=1e-5)
+
+
+def test_filters_decide_what_is_drawn_and_not_how_sure_it_is() -> None:
+    torch.manual_seed(0)
+    scores, draws = torch.randn(40, 30), torch.rand(40)
+    free = sample(scores, Rule(temperature=1.0), NONE_USED, draws)
+    filtered = sample(scores, Rule(temperature=1.0, top_k=3, top_p=0.9), NONE_USED, draws)
+    assert torch.equal(free.probabilities, filtered.probabilities)
+    best = scores.topk(3).indices
+    assert bool((filtered.tokens[:, None] == best).any(-1).all())
+    assert not bool((free.tokens[:, None] == best).any(-1).all())
 
 
 def test_golden_nucleus() -> None:
@@ -77,13 +98,32 @@ def test_top_k_and_top_p_together_keep_what_both_keep() -> None:
     assert 40 < int(both.sum()) < 200
 
 
+def test_a_shortlist_names_its_columns_in_order() -> None:
+    scores = torch.randn(4, 400, generator=torch.Generator().manual_seed(6))
+    kept = shortlist(scores, top_k=5)
+    assert bool((kept.columns.diff() > 0).all())
+    assert kept.columns.shape[1] < 20
+    best = scores.topk(5).indices.sort().values
+    assert torch.equal(kept.columns[kept.scores > -torch.inf].view(4, 5), best)
+    assert torch.equal(kept.scores[kept.scores > -torch.inf].view(4, 5), scores.gather(-1, best))
+
+
+def test_what_equals_the_last_of_the_best_stays_in() -> None:
+    scores = torch.zeros(1, 60)
+    scores[0, 40] = 1.0
+    assert int((keep_best(scores, top_k=1) > -torch.inf).sum()) == 1
+    assert int((keep_best(scores, top_k=2) > -torch.inf).sum()) == 60
+    nucleus = keep_best(scores, top_k=2, top_p=0.5) > -torch.inf  # of equal ones the first columns
+    assert nucleus[0].nonzero()[:, 0].tolist() == [*range(int(nucleus.sum()) - 1), 40]
+
+
 def test_a_forbidden_token_is_never_the_candidate() -> None:
     scores = torch.tensor([[1.0, 9.0, 2.0]])
-    closed = forbid(scores, 1)
+    closed = forbid(scores, [1])
     assert int(sample(closed, Rule(), NONE_USED).tokens) == 2
     assert float(scores[0, 1]) == 9.0
-    assert forbid(scores, 3) is scores
-    assert forbid(scores, -1) is scores
+    assert forbid(scores, [3]) is scores
+    assert forbid(scores, [-1]) is scores
 
 
 def test_a_repeated_token_is_penalised_once() -> None:

@@ -30,6 +30,7 @@ def response(recipe: Recipe = RECIPE, deadline_ms: int | None = None) -> ActiveR
         GenerationRequest("r", (), recipe, deadline_ms=deadline_ms),
         sink=lambda output: None,
         submitted_s=10.0,
+        recipe=recipe,
         canvas=lay_out([turn], recipe, V, MODEL.text),
         unprompted=lay_out(NOTHING_SAID, recipe, V, MODEL.text),
         began_s=11.0,
@@ -121,7 +122,7 @@ def test_guesses_hold_what_stands_and_the_best_of_the_rest() -> None:
 def test_usage_counts_what_was_said_not_the_padding() -> None:
     active = response()
     run(active, ScriptedExecutor({"transcript": [5, 6, END], "text": [END]}))
-    usage = active.usage(V)
+    usage = active.usage()
     assert (usage.input_speech, usage.input_image) == (5, 0)
     assert usage.input_text == active.canvas.slots[0].start - 5
     assert (usage.output_text, usage.output_image, usage.steps) == (2, 9, active.num_steps)

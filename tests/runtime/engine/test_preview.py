@@ -16,7 +16,7 @@ RED, APPLES = MODEL.text.encode("red"), MODEL.text.encode("apples")
 
 
 def text_canvas(*tokens: int) -> Canvas:
-    slot = Slot("text", "text", 1, len(tokens), V.text_slot, 0)
+    slot = Slot("text", "text", 1, len(tokens), V.slot("text"), 0, V.forbidden("text"), V.ends("text"))
     ids = torch.tensor([0, *tokens])
     return Canvas(ids, torch.arange(len(ids)).float(), torch.full((len(ids),), -1), (slot,), M)
 

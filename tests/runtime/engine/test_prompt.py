@@ -10,10 +10,22 @@ from runtime.codecs.vocabulary import (
     SPEECH_CONTEXT,
     TURN_END,
     TURN_START,
+    Vocabulary,
 )
 from runtime.diffusion.canvas import Canvas
-from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out
-from runtime.engine.recipe import PICTURE, REPLY, TRANSCRIPT, Recipe
+from runtime.engine.prompt import (
+    NOTHING_SAID,
+    PUBLISHED_CHAT,
+    Content,
+    EncodedImage,
+    EncodedSpeech,
+    EncodedTurn,
+    lay_out,
+    render,
+    settled,
+    with_instructions,
+)
+from runtime.engine.recipe import PICTURE, PUBLISHED_RECIPES, REPLY, TRANSCRIPT, Recipe
 from tests.support.tiny_model import tiny_model
 
 MODEL = tiny_model()
@@ -39,7 +51,7 @@ def test_slots_are_masked_typed_and_in_order() -> None:
         ("image", "image", 4, 1),
         ("text", "text", 2, 2),
     ]
-    assert [slot.vocabulary for slot in row.slots] == [V.text_slot, V.image, V.text_slot]
+    assert [slot.vocabulary for slot in row.slots] == [V.slot("text"), V.image, V.slot("text")]
     assert int(row.masked.sum()) == 9
     assert all(row.num_masked(slot) == slot.length for slot in row.slots)
 
@@ -96,3 +108,81 @@ def test_several_turns_stand_in_order() -> None:
     assert row.count(V[TURN_START]) == 4
     assert row.count(V[TURN_END]) == 4
     assert MODEL.text.decode(row) == "system a user b assistant c assistant"
+
+
+PUBLISHED = Vocabulary.published()
+ASK = EncodedTurn("user", ("what is this", EncodedImage(torch.zeros(2, 2, dtype=torch.long))))
+
+
+def published(turns: list[EncodedTurn], recipe: Recipe) -> Canvas:
+    return lay_out(turns, recipe, PUBLISHED, MODEL.text, PUBLISHED_CHAT)
+
+
+def specials(canvas: Canvas, start: int = 0) -> list[str]:
+    names = {token: name for name, token in PUBLISHED.special.items()}
+    return [names[token] for token in canvas.token_ids[start:].tolist() if token in names]
+
+
+def test_the_published_chat_is_written_with_line_breaks() -> None:
+    turns = [EncodedTurn("system", ("be brief",)), ASK]
+    assert render(turns, PUBLISHED_CHAT) == (
+        "<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user\nwhat is this\n<|image|><|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+def test_text_between_marks_is_cut_in_one_piece() -> None:
+    row = published([EncodedTurn("user", ("a cat",))], PUBLISHED_RECIPES["image_to_text"]).token_ids.tolist()
+    between = row[1 : row.index(PUBLISHED[TURN_END])]
+    assert between == MODEL.text.encode("user\na cat")
+
+
+def test_a_published_answer_ends_inside_its_slot() -> None:
+    canvas = published([ASK], PUBLISHED_RECIPES["image_to_text"])
+    (slot,) = canvas.slots
+    assert slot.start + slot.length == len(canvas)
+    assert PUBLISHED[TURN_END] in slot.ends
+
+
+def test_a_published_picture_is_closed_and_the_turn_with_it() -> None:
+    canvas = published([EncodedTurn("user", ("a cat",))], PUBLISHED_RECIPES["text_to_image"])
+    (slot,) = canvas.slots
+    assert slot.length == 256
+    assert specials(canvas, slot.start + slot.length) == [END_OF_IMAGE, TURN_END]
+    assert int(canvas.token_ids[slot.start - 1]) == PUBLISHED[BEGIN_OF_IMAGE]
+
+
+def test_a_spoken_answer_has_its_begin_after_a_fifth_of_the_tokens() -> None:
+    canvas = published(
+        [EncodedTurn("user", (EncodedSpeech(torch.ones(5, 32)),))], PUBLISHED_RECIPES["speech_to_speech"]
+    )
+    text, speech = canvas.slots
+    assert (text.length, speech.length) == (25, 102)
+    assert int(canvas.token_ids[speech.start - 1]) == PUBLISHED[BEGIN_OF_SPEECH]
+    assert speech.start - text.start == int(0.2 * 128) + 1
+
+
+def test_a_recipe_puts_its_own_words_to_the_model() -> None:
+    said = EncodedTurn("user", ("a red cube",))
+    told = with_instructions([said], PUBLISHED_RECIPES["text_to_image"], PUBLISHED_CHAT)
+    assert told == [EncodedTurn("user", ("Generate an image based on the provided text description.", "a red cube"))]
+    spoken = PUBLISHED_RECIPES["speech_to_image"]
+    own = [EncodedTurn("system", ("in oil",)), EncodedTurn("user", (EncodedSpeech(torch.ones(1, 1)),))]
+    assert with_instructions(own, spoken, PUBLISHED_CHAT)[0] == EncodedTurn("system", (spoken.system, "in oil"))
+
+
+def test_nothing_said_is_told_no_instruction() -> None:
+    assert with_instructions(NOTHING_SAID, PUBLISHED_RECIPES["text_to_image"], PUBLISHED_CHAT) == list(NOTHING_SAID)
+
+
+def test_lengths_follow_the_conversation() -> None:
+    said = EncodedTurn("user", ("a cat above a dog",))
+    count = len(MODEL.text.encode("a cat above a dog"))
+    recipe = settled([said], PUBLISHED_RECIPES["text_to_speech"], MODEL.text, PUBLISHED_CHAT)
+    assert recipe.slots[0].length == int(3.5 * count)
+    assert recipe.slots[0].steps == int(3.5 * count) // 2
+    heard = [EncodedTurn("user", (EncodedSpeech(torch.ones(100, 32)),))]
+    recipe = settled(heard, PUBLISHED_RECIPES["speech_to_text"], MODEL.text, PUBLISHED_CHAT)
+    canvas = published(heard, recipe)
+    assert recipe.slots[0].length == int(0.2 * canvas.slots[0].start)
+    assert settled(heard, recipe, MODEL.text) is recipe
