@@ -1,5 +1,6 @@
 """What `omni eval` offers."""
 
+from runtime.evaluation.published.commands import COMMANDS as PUBLISHED
 from runtime.evaluation.report_card import quality
 
-COMMANDS = (quality,)
+COMMANDS = (quality, *PUBLISHED)
