@@ -1,4 +1,4 @@
-"""Talk to a model that hears, reads, sees, writes and draws: conversations, media and live sessions.
+"""Talk to a model that hears, reads, sees, writes, draws and speaks: conversations, media and live sessions.
 
 Nothing is imported until it is used, so `import omnisdk` is as good as free.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from omnisdk.media import Image, PreviewImage, Speech
     from omnisdk.response import Partial, Response, Timing
     from omnisdk.session import AsyncSession
-    from omnisdk.settings import GenerationSettings
+    from omnisdk.settings import GenerationSettings, SlotSettings
 
 _HOME = {
     "AsyncClient": "client",
@@ -51,6 +51,7 @@ _HOME = {
     "Timing": "response",
     "AsyncSession": "session",
     "GenerationSettings": "settings",
+    "SlotSettings": "settings",
 }
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "ServerError",
     "Session",
     "SettingsError",
+    "SlotSettings",
     "Speech",
     "Text",
     "Timing",

@@ -7,6 +7,9 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
+from omnisdk.audio_file import Pcm
 from omnisdk.errors import OmniError
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import events, items
@@ -103,18 +106,30 @@ def reduce(conversation: Conversation, event: events.ServerEvent) -> Conversatio
             return _with_wire_item(conversation, event.item)
         case events.OmniImageDone() if event.b64 is not None:
             return _with_picture(conversation, event.item_id, Image(base64.b64decode(event.b64)))
+        case events.ResponseOutputAudioDelta():
+            return _with_sound(conversation, event.item_id, base64.b64decode(event.delta))
     return conversation
 
 
 def item_to_wire(item: Item) -> items.Message:
-    """The item as it is sent. Pictures of the assistant are left out: a client cannot say them for it."""
+    """The item as it is sent. Of the assistant only the words, written or spoken: a client cannot say the rest."""
     if item.role == "assistant":
-        said: list[items.ContentPart] = [
-            items.OutputText(text=part.text) for part in item.parts if isinstance(part, Text)
-        ]
+        said: list[items.ContentPart] = [items.OutputText(text=words) for words in spoken_words(item)]
     else:
         said = [_part_to_wire(part) for part in item.parts]
     return items.Message(id=item.id, role=item.role, content=said)
+
+
+def spoken_words(item: Item) -> list[str]:
+    """The words of an item's parts: what is written, and the transcripts of what is said."""
+    words = (_words(part) for part in item.parts)
+    return [text for text in words if text]
+
+
+def _words(part: Part) -> str | None:
+    if isinstance(part, Text):
+        return part.text
+    return part.transcript if isinstance(part, Speech) else None
 
 
 def item_from_wire(message: items.Message) -> Item:
@@ -141,7 +156,9 @@ def _part_from_wire(part: items.ContentPart) -> Part | None:
         case items.InputText() | items.OutputText():
             return Text(part.text)
         case items.InputAudio() | items.OutputAudio() if part.audio:
-            return Speech.from_pcm(base64.b64decode(part.audio), WIRE_SAMPLE_RATE_HZ, part.transcript)
+            return Speech.said(_samples(base64.b64decode(part.audio)), WIRE_SAMPLE_RATE_HZ, part.transcript)
+        case items.OutputAudio() if part.transcript:
+            return Text(part.transcript)  # its sound came before
         case items.InputImage() if part.image_url:
             return Image(part.image_url)
     return None
@@ -156,7 +173,10 @@ def _with_wire_item(conversation: Conversation, wire: items.Message) -> Conversa
     media = tuple(part for part in known.parts if not isinstance(part, Text))
     texts = tuple(part for part in fresh.parts if isinstance(part, Text))
     if known.role == "assistant" and texts:
-        return conversation.add(replace(known, parts=(*texts, *media), status=fresh.status))
+        words = " ".join(text.text for text in texts)
+        spoken = any(isinstance(part, Speech) for part in media)
+        parts = tuple(_transcribed(part, words) for part in media) if spoken else (*texts, *media)
+        return conversation.add(replace(known, parts=parts, status=fresh.status))
     return conversation.add(replace(known, status=fresh.status))
 
 
@@ -164,8 +184,7 @@ def _with_transcript(conversation: Conversation, item_id: str, transcript: str) 
     known = conversation.item(item_id)
     if known is None:
         return conversation
-    parts = tuple(_transcribed(part, transcript) if isinstance(part, Speech) else part for part in known.parts)
-    return conversation.add(replace(known, parts=parts))
+    return conversation.add(replace(known, parts=tuple(_transcribed(part, transcript) for part in known.parts)))
 
 
 def _with_picture(conversation: Conversation, item_id: str, image: Image) -> Conversation:
@@ -173,8 +192,21 @@ def _with_picture(conversation: Conversation, item_id: str, image: Image) -> Con
     return conversation.add(replace(known, parts=(*known.parts, image)))
 
 
-def _transcribed(speech: Speech, transcript: str) -> Speech:
-    return Speech(speech.pcm, sample_rate_hz=speech.sample_rate_hz, transcript=transcript)
+def _with_sound(conversation: Conversation, item_id: str, pcm: bytes) -> Conversation:
+    """With the next piece of what the assistant says."""
+    known = conversation.item(item_id) or Item(item_id, "assistant", (), "in_progress")
+    before = [part.pcm for part in known.parts if isinstance(part, Speech)]
+    speech = Speech.said(np.concatenate([*before, _samples(pcm)]), WIRE_SAMPLE_RATE_HZ)
+    others = (part for part in known.parts if not isinstance(part, Speech))
+    return conversation.add(replace(known, parts=(speech, *others)))
+
+
+def _samples(pcm: bytes) -> Pcm:
+    return np.frombuffer(pcm, "<i2").astype(np.int16)
+
+
+def _transcribed(part: Part, transcript: str) -> Part:
+    return part.with_transcript(transcript) if isinstance(part, Speech) else part
 
 
 def _part(part: PartLike) -> Part:

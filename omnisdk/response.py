@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol, TypeVar
@@ -14,9 +14,10 @@ import numpy as np
 
 from omnisdk.conversation import Item, Text, item_from_wire
 from omnisdk.errors import OmniError, ResponseFailed, ResponseUnfinished
-from omnisdk.media import Image, PreviewImage
+from omnisdk.media import Image, PreviewImage, Speech
 from omnisdk.protocol import events
 from omnisdk.protocol import response as wire_response
+from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 
 Status = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 MASKED_TEXT = "▒"
@@ -39,7 +40,8 @@ class Preview:
 class Partial:
     """What is known of an answer at one moment. A snapshot: a later partial may change any of it.
 
-    progress: share of positions unmasked, 0..1. text, transcript: with ▒ where still masked.
+    progress: share of positions unmasked, 0..1; slots: the same of each slot by name, "speech" of what is being said.
+    text, transcript: with ▒ where still masked.
     """
 
     step: int = 0
@@ -49,6 +51,7 @@ class Partial:
     text: str = ""
     transcript: str = ""
     preview: Preview | None = field(default=None, repr=False)
+    slots: Mapping[str, float] = field(default_factory=dict, repr=False, hash=False)
 
     @cached_property
     def image(self) -> PreviewImage | None:
@@ -78,7 +81,12 @@ def fold_partial(partial: Partial, event: events.ServerEvent) -> Partial:
     match event:
         case events.OmniProgress():
             return replace(
-                partial, step=event.step, steps=event.steps, progress=event.unmasked_ratio, eta_ms=event.eta_ms
+                partial,
+                step=event.step,
+                steps=event.steps,
+                progress=event.unmasked_ratio,
+                eta_ms=event.eta_ms,
+                slots=event.slots,
             )
         case events.OmniCanvasDelta():
             return replace(partial, step=event.step, steps=event.steps, progress=event.unmasked_ratio)
@@ -131,6 +139,7 @@ class Response:
         self._wanted: list[Literal["cancel", "finalize"]] = []
         self._pictures: list[bytes | str] = []  # PNG files, or where they are
         self._texts: list[str] = []
+        self._sound = bytearray()  # 16-bit little-endian PCM at the wire's rate
         self._finished = False
         self.id: str | None = None
         self.item_id: str | None = None
@@ -199,8 +208,14 @@ class Response:
 
     @property
     def text(self) -> str:
-        """What the model says."""
+        """What the model says; of a spoken answer its transcript."""
         return "".join(self._done(self._texts))
+
+    @cached_property
+    def speech(self) -> Speech | None:
+        """What the model says aloud, at 24 kHz with its words as transcript; None if the answer holds no speech."""
+        samples = np.frombuffer(bytes(self._done(self._sound)), "<i2").astype(np.int16)
+        return Speech.said(samples, WIRE_SAMPLE_RATE_HZ, self.text or None) if len(samples) else None
 
     @property
     def transcript(self) -> str | None:
@@ -220,7 +235,8 @@ class Response:
     @property
     def item(self) -> Item:
         """The answer as an item of a conversation."""
-        said = (Text(self.text),) if self.text else ()
+        words = (Text(self.text),) if self.text else ()
+        said = words if self.speech is None else (self.speech,)
         status: Literal["completed", "incomplete"] = "completed" if self.status == "completed" else "incomplete"
         return Item(self.item_id or f"item_of_{self.id}", "assistant", (*said, *self.images), status)
 
@@ -228,14 +244,20 @@ class Response:
         if not self._finished:
             return f"Response(status='in_progress', {self._published or 'no partial yet'})"
         parts = [f"text={self.text!r}"] if self.text else []
+        parts += [f"speech={self.speech}"] if self.speech is not None else []
         parts += [f"image={self.image}"] if self._pictures else []
         parts += [f"transcript={self._transcript!r}"] if self._transcript is not None else []
         return f"Response(status={self.status!r}, {', '.join(parts) or 'empty'})"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
-        image = self.image if self._finished else None
         shown: dict[str, object] = {"text/plain": repr(self)}
-        return shown | {"image/png": image.png} if image else shown
+        if not self._finished:
+            return shown
+        if self.image is not None:
+            shown["image/png"] = self.image.png
+        if self.speech is not None:
+            shown["text/html"] = self.speech._repr_html_()
+        return shown
 
     # Fed by the session
 
@@ -259,6 +281,8 @@ class Response:
                 self._pictures.append(
                     base64.b64decode(event.b64) if event.b64 else self._link.asset_url(event.image.url)
                 )
+            case events.ResponseOutputAudioDelta():
+                self._sound += base64.b64decode(event.delta)
             case events.ConversationItemInputAudioTranscriptionCompleted():
                 self._transcript = event.transcript
             case events.OmniCanvasDone():

@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.http11 import Response as HttpResponse
 
 from omnisdk.audio_file import Pcm
-from omnisdk.conversation import Conversation, Item, PartLike, Text, item_to_wire, new_item, reduce
+from omnisdk.conversation import Conversation, Item, PartLike, item_to_wire, new_item, reduce, spoken_words
 from omnisdk.errors import ConnectFailed, ConnectionLost, OmniError, ServerError
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import events, wire
@@ -225,7 +225,7 @@ class AsyncSession:
             shown = new_item("user", *pictures)
             self._stand_ins.add(shown.id)
             await self._create(shown)
-        if item.role != "assistant" or any(isinstance(part, Text) for part in item.parts):
+        if item.role != "assistant" or spoken_words(item):
             await self._create(item)
 
     async def _add_item(self, item: Item) -> Item:
@@ -424,7 +424,7 @@ def _refusal(url: str, answer: HttpResponse) -> str:
 def _session_update(event_id: str, settings: GenerationSettings, system: str | None) -> events.SessionUpdate:
     pcm = wire_settings.AudioFormat(type="audio/pcm", rate=WIRE_SAMPLE_RATE_HZ)
     session = wire_settings.SessionSettings(
-        output_modalities=["text"],
+        output_modalities=["audio" if "speech" in (settings.output or ()) else "text"],
         audio=wire_settings.AudioSettings(input=wire_settings.AudioInput(format=pcm, turn_detection=None)),
         omni=_omni(settings, version=wire_settings.OMNI_VERSION),
     )
@@ -441,7 +441,11 @@ def _response_create(event_id: str, settings: GenerationSettings) -> events.Resp
 
 
 def _omni(settings: GenerationSettings, **more: Any) -> wire_settings.OmniSettings:
-    return msgspec.convert({**settings.given, **more}, wire_settings.OmniSettings)
+    given = {**settings.given, **more}
+    if settings.slots is not None:
+        given["generation"] = {name: slot.given for name, slot in settings.slots.items()}
+        del given["slots"]
+    return msgspec.convert(given, wire_settings.OmniSettings)
 
 
 def _item_id(event: events.ServerEvent) -> str | None:

@@ -2,22 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from omnisdk.errors import SettingsError
+from omnisdk.protocol import limits
+from omnisdk.protocol.settings import ConfidenceRule, OutputModality, PartialKind, Schedule
 
-OutputModality = Literal["image", "text"]
-PartialKind = Literal["off", "tokens", "preview", "both"]
+
+class SlotSettings(BaseModel):
+    """The numbers of one slot of a recipe; None means the recipe's own, which `session.capabilities` tells.
+
+    length: positions, exactly so many; the steps keep their share of it unless they are given too. steps: denoise
+    steps, fewer is faster; where the recipe's length follows the conversation, those of its longest, of which shorter
+    ones take their share.
+    schedule: share still masked over progress. confidence: what ranks positions; confidence_noise: noise on the rank.
+    temperature: 0 takes the best token, more samples. top_k, top_p: how many of the likeliest tokens are left to
+    choose from; 0 and 1 are off. repeat_penalty, position_penalty: against tokens that stand there already and
+    against filling late positions early; 1 is off. guidance_scale: how much the request counts; 0 is off.
+
+    Raises SettingsError for an unknown name or a value out of range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    length: int | None = Field(default=None, ge=1, le=limits.MAX_SLOT_LENGTH)
+    steps: int | None = Field(default=None, ge=1, le=limits.MAX_SLOT_STEPS)
+    schedule: Schedule | None = None
+    confidence: ConfidenceRule | None = None
+    confidence_noise: float | None = Field(default=None, ge=0, le=limits.MAX_CONFIDENCE_NOISE)
+    temperature: float | None = Field(default=None, ge=0, le=limits.MAX_TEMPERATURE)
+    top_k: int | None = Field(default=None, ge=0, le=limits.MAX_TOP_K)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    repeat_penalty: float | None = Field(default=None, ge=limits.MIN_PENALTY, le=limits.MAX_PENALTY)
+    position_penalty: float | None = Field(default=None, ge=limits.MIN_PENALTY, le=limits.MAX_PENALTY)
+    guidance_scale: float | None = Field(default=None, ge=0, le=limits.MAX_GUIDANCE_SCALE)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _checked(cls, given: Any, check: ModelWrapValidatorHandler[SlotSettings]) -> SlotSettings:
+        try:
+            return check(given)
+        except ValidationError as error:
+            raise SettingsError(_sentence(error, cls)) from None
+
+    @property
+    def given(self) -> dict[str, object]:
+        """The settings that were given, by name."""
+        return {name: value for name, value in self if value is not None}
+
+    def merged(self, other: SlotSettings) -> SlotSettings:
+        """These settings with those of `other` laid over them."""
+        return SlotSettings.model_validate({**self.given, **other.given})
 
 
 class GenerationSettings(BaseModel):
     """Settings of a session or of one response; None means the server's default.
 
-    output: what the answer may hold. steps: denoise steps of the picture, fewer is faster. seed: repeats an answer.
+    output: what the answer may hold; where the model cannot make all of it at once, what comes first counts most.
+    recipe: the model's recipe by name, whatever output says; by default it follows from what is said and wanted.
+    steps: denoise steps of the picture, fewer is faster. slots: the numbers of single slots, as in
+    slots={"image": SlotSettings(steps=24, temperature=0.7)}; they go before `steps`. seed: repeats an answer.
     partials: what a partial shows. partial_every: one partial each so many steps. deadline_ms: best so far by then.
 
     Raises SettingsError for an unknown name or a value out of range.
@@ -26,17 +82,21 @@ class GenerationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     output: tuple[OutputModality, ...] | None = Field(default=None, min_length=1)
-    steps: int | None = Field(default=None, ge=1, le=100)
+    recipe: str | None = Field(default=None, min_length=1)
+    steps: int | None = Field(default=None, ge=limits.MIN_STEPS, le=limits.MAX_STEPS)
+    slots: dict[str, SlotSettings] | None = None
     seed: int | None = Field(default=None, ge=0, lt=2**63)
     partials: PartialKind | None = None
-    partial_every: int | None = Field(default=None, ge=1, le=100)
+    partial_every: int | None = Field(default=None, ge=1, le=limits.MAX_STEPS)
     deadline_ms: int | None = Field(default=None, ge=1)
 
     def __init__(
         self,
         *,
         output: Sequence[OutputModality] | None = None,
+        recipe: str | None = None,
         steps: int | None = None,
+        slots: Mapping[str, SlotSettings | Mapping[str, object]] | None = None,
         seed: int | None = None,
         partials: PartialKind | None = None,
         partial_every: int | None = None,
@@ -46,7 +106,9 @@ class GenerationSettings(BaseModel):
         try:
             super().__init__(
                 output=output,
+                recipe=recipe,
                 steps=steps,
+                slots=slots,
                 seed=seed,
                 partials=partials,
                 partial_every=partial_every,
@@ -54,7 +116,13 @@ class GenerationSettings(BaseModel):
                 **unknown,
             )
         except ValidationError as error:
-            raise SettingsError(_sentence(error)) from None
+            raise SettingsError(_sentence(error, GenerationSettings)) from None
+
+    @field_validator("slots", mode="before")
+    @classmethod
+    def _named(cls, slots: object) -> object:
+        """Each slot checked by itself, so that the error names it."""
+        return {name: _slot(name, given) for name, given in slots.items()} if isinstance(slots, Mapping) else slots
 
     @property
     def given(self) -> dict[str, object]:
@@ -62,17 +130,29 @@ class GenerationSettings(BaseModel):
         return {name: value for name, value in self if value is not None}
 
     def merged(self, other: GenerationSettings) -> GenerationSettings:
-        """These settings with those of `other` laid over them."""
-        return GenerationSettings(**{**self.given, **other.given})  # type: ignore[arg-type]
+        """These settings with those of `other` laid over them, slots one by one."""
+        slots = dict(self.slots or {})
+        for name, settings in (other.slots or {}).items():
+            slots[name] = slots.get(name, SlotSettings()).merged(settings)
+        return GenerationSettings(**{**self.given, **other.given, "slots": slots or None})  # type: ignore[arg-type]
 
 
-def _sentence(error: ValidationError) -> str:
-    return "; ".join(_problem(problem) for problem in error.errors())
+def _slot(name: object, given: object) -> SlotSettings:
+    try:
+        return SlotSettings.model_validate(given)
+    except SettingsError as error:
+        raise SettingsError(f"slot {name!r}: {error}") from None
 
 
-def _problem(problem: ErrorDetails) -> str:
-    name, told = str(problem["loc"][0]), problem["msg"]
+def _sentence(error: ValidationError, settings: type[BaseModel]) -> str:
+    return "; ".join(_problem(problem, settings) for problem in error.errors())
+
+
+def _problem(problem: ErrorDetails, settings: type[BaseModel]) -> str:
+    told = f"{problem['msg'][0].lower()}{problem['msg'][1:]}"
+    if not problem["loc"]:
+        return f"{problem['input']!r} came: {told}"
+    name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
-        allowed = ", ".join(GenerationSettings.model_fields)
-        return f"there is no setting {name!r}; allowed are {allowed}"
-    return f"setting {name!r} got {problem['input']!r}: {told[0].lower()}{told[1:]}"
+        return f"there is no setting {name!r}; allowed are {', '.join(settings.model_fields)}"
+    return f"setting {name!r} got {problem['input']!r}: {told}"

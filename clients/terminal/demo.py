@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from clients.terminal.filmstrip import Frame, draw_filmstrip
+from clients.terminal.generation import SPOKEN, generation_options, slots_of
 from clients.terminal.view import View, view_for
 from omnisdk.client import AsyncClient
 from omnisdk.conversation import PartLike
@@ -60,6 +61,7 @@ class Outcome:
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the runtime started here; 0: any free.")
 @click.option("--steps", type=click.IntRange(1, 100), help="Denoise steps of the picture; fewer is faster.")
 @click.option("--seed", type=click.IntRange(min=0), help="Repeat an answer.")
+@generation_options
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON line; everything else goes to stderr.")
 def demo(
     wav: Path | None,
@@ -72,19 +74,25 @@ def demo(
     port: int,
     steps: int | None,
     seed: int | None,
+    speak: bool,
+    recipe: str | None,
+    numbers: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Speak to the model and watch the picture form.
 
     Without options it starts the runtime, sends a spoken request that ships with it, and writes the picture, a
-    filmstrip of its partial states, the transcript and the reply.
+    filmstrip of its partial states, the transcript and the reply; a spoken reply as reply.wav.
     """
     try:
         request = compose_request(wav, text, image, question)
+        if speak:
+            request = replace(request, output=SPOKEN)
+        settings = {"steps": steps, "seed": seed, "recipe": recipe, "slots": slots_of(numbers)}
         out.mkdir(parents=True, exist_ok=True)
         client = AsyncClient(url, api_key=api_key) if url else AsyncClient.local(port=port)
         with view_for(sys.stderr if as_json else sys.stdout) as view:
-            outcome = asyncio.run(run(client, request, view, out, {"steps": steps, "seed": seed}))
+            outcome = asyncio.run(run(client, request, view, out, settings))
             report(outcome, view)
     except OmniError as error:
         raise click.ClickException(one_line(error)) from None
@@ -169,6 +177,8 @@ def write_files(response: Response, frames: list[Frame], caption: str, out: Path
         written["transcript"] = _write_line(out / "transcript.txt", response.transcript)
     if response.text:
         written["reply"] = _write_line(out / "reply.txt", response.text)
+    if response.speech is not None:
+        written["speech"] = response.speech.save(out / "reply.wav")
     return {kind: str(path) for kind, path in written.items()}
 
 

@@ -3,73 +3,130 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 
 from clients.terminal.demo import one_line, watch
+from clients.terminal.generation import FORM, SPOKEN, generation_options, slots_of
 from clients.terminal.view import View, view_for
 from omnisdk.client import AsyncClient
 from omnisdk.conversation import PartLike
 from omnisdk.errors import ConnectionLost, OmniError
 from omnisdk.media import Image, Speech
 from omnisdk.session import AsyncSession
+from omnisdk.settings import GenerationSettings
 
 HELP = (
     "type a request; /wav FILE says a recording, /image FILE shows a picture for the next line, "
-    "/ask QUESTION asks about the last picture, /quit ends"
+    "/ask QUESTION asks about the last picture, /set SLOT.SETTING=VALUE changes the generation from now on, /quit ends"
 )
+
+
+@dataclass
+class Talk:
+    """What holds from one line to the next.
+
+    settings: of every answer. speak: whether answers are spoken. out: folder of spoken answers.
+    pictures: shown and not yet asked about.
+    """
+
+    session: AsyncSession
+    view: View
+    out: Path
+    settings: GenerationSettings = field(default_factory=GenerationSettings)
+    speak: bool = False
+    pictures: list[Image] = field(default_factory=list)
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
 
 @click.command("chat")
 @click.option("--url", help="Use this server instead of starting a runtime here.")
 @click.option("--api-key", envvar="OMNI_API_KEY", help="The server's key.")
-def chat(url: str | None, api_key: str | None) -> None:
-    """Type requests and watch the pictures form."""
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("omni-chat"), show_default=True,
+    help="Folder of spoken answers.",
+)  # fmt: skip
+@generation_options
+def chat(
+    url: str | None, api_key: str | None, out: Path, speak: bool, recipe: str | None, numbers: tuple[str, ...]
+) -> None:
+    """Type requests and watch the pictures form; spoken answers are written as reply-1.wav, reply-2.wav, ..."""
     client = AsyncClient(url, api_key=api_key) if url else AsyncClient.local()
     try:
+        settings = GenerationSettings(recipe=recipe, slots=slots_of(numbers))
         with view_for(sys.stdout) as view:
-            asyncio.run(talk(client, view))
+            asyncio.run(talk(client, view, out, settings, speak=speak))
     except OmniError as error:
         raise click.ClickException(one_line(error)) from None
 
 
-async def talk(client: AsyncClient, view: View) -> None:
+async def talk(
+    client: AsyncClient, view: View, out: Path, settings: GenerationSettings | None = None, *, speak: bool = False
+) -> None:
     """Read lines until /quit or the end of input; an error of one turn does not end the talk."""
     async with client, client.session(partials="both") as session:
         view.say(HELP)
-        pictures: list[Image] = []
+        now = Talk(session, view, out, settings or GenerationSettings(), speak)
         while (line := await asyncio.to_thread(_read_line)) is not None and line != "/quit":
             try:
-                await _turn(session, line, pictures, view)
+                await _turn(now, line)
             except ConnectionLost:
                 raise
             except OmniError as error:
                 view.say(f"error: {one_line(error)}")
 
 
-async def _turn(session: AsyncSession, line: str, pictures: list[Image], view: View) -> None:
-    """One line of input; `pictures` are those shown and not yet asked about."""
+async def _turn(talk: Talk, line: str) -> None:
+    """One line of input."""
     command, _, argument = line.partition(" ")
     if not line:
         return
     if command == "/image":
-        pictures.append(Image(Path(argument.strip())))
-        view.say(f"{pictures[-1]}; now ask about it")
+        talk.pictures.append(Image(Path(argument.strip())))
+        talk.view.say(f"{talk.pictures[-1]}; now ask about it")
+    elif command == "/set":
+        _change(talk, argument.split())
+    elif command.startswith("/") and command not in ("/wav", "/ask"):
+        talk.view.say(f"there is no {command}; {HELP}")
+    else:
+        await _ask(talk, _said(command, argument, line), about_a_picture=command == "/ask")
+
+
+def _change(talk: Talk, numbers: list[str]) -> None:
+    changed = slots_of(numbers)
+    if changed is None:
+        talk.view.say(f"nothing to set; write {FORM}")
         return
-    if command.startswith("/") and command not in ("/wav", "/ask"):
-        view.say(f"there is no {command}; {HELP}")
-        return
-    said = _said(command, argument, line)
-    parts: tuple[PartLike, ...] = (*pictures, said)
-    output = ["text"] if pictures or command == "/ask" else ["image", "text"]
-    pictures.clear()
-    response, _frames = await watch(session, parts, view, {"output": output})
+    talk.settings = talk.settings.merged(GenerationSettings(slots=changed))
+    for slot, settings in (talk.settings.slots or {}).items():
+        talk.view.say(f"{slot}: {', '.join(f'{name} {value}' for name, value in settings.given.items())}")
+
+
+async def _ask(talk: Talk, said: PartLike, *, about_a_picture: bool) -> None:
+    parts: tuple[PartLike, ...] = (*talk.pictures, said)
+    silent = ("text",) if talk.pictures or about_a_picture else ("image", "text")
+    talk.pictures.clear()
+    settings = {**talk.settings.given, "output": SPOKEN if talk.speak else silent}
+    response, _frames = await watch(talk.session, parts, talk.view, settings)
     if response.transcript is not None:
-        view.say(f"heard: {response.transcript}")
+        talk.view.say(f"heard: {response.transcript}")
     if response.text:
-        view.say(response.text)
+        talk.view.say(response.text)
+    if response.speech is not None:
+        talk.view.say(_saved(talk, response.speech))
+
+
+def _saved(talk: Talk, speech: Speech) -> str:
+    try:
+        talk.out.mkdir(parents=True, exist_ok=True)
+        path = speech.save(talk.out / f"reply-{next(talk.numbers)}.wav")
+    except OSError as error:
+        raise OmniError(f"{talk.out} cannot be written ({error.strerror}); give another --out folder") from None
+    return f"{path}: {speech}"
 
 
 def _said(command: str, argument: str, line: str) -> PartLike:

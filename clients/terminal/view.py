@@ -116,6 +116,8 @@ def progress_line(partial: Partial, *, bar: bool) -> str:
         words.append(f"heard: {partial.transcript}")
     if partial.text:
         words.append(f"says: {partial.text}")
+    if "speech" in partial.slots:
+        words.append(f"speech: {partial.slots['speech']:.0%}")
     return "  ".join(words)
 
 

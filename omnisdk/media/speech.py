@@ -23,7 +23,7 @@ MIN_SPEECH_S: Final = MIN_SPEECH_MS / 1000
 
 
 class Speech:
-    """Spoken audio: PCM int16 mono at a rate, at most 30 s.
+    """Spoken audio: PCM int16 mono at a rate, at most 30 s; what a model says may be longer.
 
     Speech("hello.mp3"), Speech(wav_bytes), Speech("https://..."), Speech(array, sample_rate_hz=16000) where the array
     is (num_samples,) or (num_samples, channels), int16 or float in -1..1. Of a longer recording take a part:
@@ -64,6 +64,14 @@ class Speech:
         samples = np.frombuffer(pcm, "<i2").astype(np.int16) if isinstance(pcm, bytes | bytearray) else pcm
         return cls(samples, sample_rate_hz=sample_rate_hz, transcript=transcript)
 
+    @classmethod
+    def said(cls, pcm: Pcm, sample_rate_hz: int, transcript: str | None = None) -> Speech:
+        """Samples known to be speech, of a model's answer or of another Speech, however long they are."""
+        speech = cls.__new__(cls)
+        pcm.setflags(write=False)
+        speech.pcm, speech.sample_rate_hz, speech.transcript = pcm, sample_rate_hz, transcript
+        return speech
+
     @property
     def duration_s(self) -> float:
         return len(self.pcm) / self.sample_rate_hz
@@ -77,9 +85,11 @@ class Speech:
         """The same speech at another rate."""
         if sample_rate_hz == self.sample_rate_hz:
             return self
-        return Speech.from_pcm(
-            _resampled(self.pcm, self.sample_rate_hz, sample_rate_hz), sample_rate_hz, self.transcript
-        )
+        return Speech.said(_resampled(self.pcm, self.sample_rate_hz, sample_rate_hz), sample_rate_hz, self.transcript)
+
+    def with_transcript(self, transcript: str | None) -> Speech:
+        """The same speech with these words."""
+        return Speech.said(self.pcm, self.sample_rate_hz, transcript)
 
     def slice(self, start_s: float, end_s: float | None = None) -> Speech:
         """The part from `start_s` to `end_s` (to the end if None)."""

@@ -237,6 +237,41 @@ class ResponseOutputTextDone(_FromServer, tag="response.output_text.done"):
     text: str
 
 
+class ResponseOutputAudioTranscriptDelta(_FromServer, tag="response.output_audio_transcript.delta"):
+    """The words of a spoken answer. Appends. Sent when they are settled."""
+
+    response_id: str
+    item_id: str
+    output_index: int
+    content_index: int
+    delta: str
+
+
+class ResponseOutputAudioTranscriptDone(_FromServer, tag="response.output_audio_transcript.done"):
+    response_id: str
+    item_id: str
+    output_index: int
+    content_index: int
+    transcript: str
+
+
+class ResponseOutputAudioDelta(_FromServer, tag="response.output_audio.delta"):
+    """delta: base64 PCM16 at 24 kHz mono. Appends. Sent when the speech is whole, in pieces that every client takes."""
+
+    response_id: str
+    item_id: str
+    output_index: int
+    content_index: int
+    delta: str
+
+
+class ResponseOutputAudioDone(_FromServer, tag="response.output_audio.done"):
+    response_id: str
+    item_id: str
+    output_index: int
+    content_index: int
+
+
 class ResponseDone(_FromServer, tag="response.done"):
     """The only event that ends a response."""
 
@@ -269,7 +304,50 @@ class CapabilityLimits(Struct, kw_only=True):
     max_steps: int
 
 
+class AdaptiveLength(Struct, kw_only=True):
+    """`ratio` positions a token of `of`: "prompt", all that stands before the answer; "text", what the user wrote."""
+
+    of: str
+    ratio: float
+
+
+class SlotDetails(Struct, kw_only=True):
+    """A slot with its numbers, as SlotSettings names them. adaptive: where given, `length` is the most it may be."""
+
+    name: str
+    modality: str
+    length: int
+    steps: int
+    schedule: str
+    confidence: str
+    confidence_noise: float
+    temperature: float
+    top_k: int
+    top_p: float
+    repeat_penalty: float
+    position_penalty: float
+    guidance_scale: float
+    adaptive: AdaptiveLength | None = None
+
+
+class RecipeDetails(Struct, kw_only=True):
+    """What the model can do by one name.
+
+    reads: what the turn must hold. slots: in the order they are finished. task: the paper's name for it.
+    system, instruction: the words with which the model was taught it, a system line and a line before the request.
+    """
+
+    name: str
+    reads: list[str]
+    slots: list[SlotDetails]
+    task: str = ""
+    system: str = ""
+    instruction: str = ""
+
+
 class OmniSessionCapabilities(_FromServer, tag="omni.session.capabilities"):
+    """recipes: by name, for omni.recipe; recipe_details: the same with all their numbers."""
+
     version: str
     modalities_in: list[str]
     modalities_out: list[str]
@@ -277,6 +355,7 @@ class OmniSessionCapabilities(_FromServer, tag="omni.session.capabilities"):
     limits: CapabilityLimits
     image: ImageShape | None = None
     speech_in: SpeechInput | None = None
+    recipe_details: list[RecipeDetails] = []
 
 
 class SlotLayout(Struct, kw_only=True, omit_defaults=True):
@@ -351,13 +430,14 @@ class OmniImagePartial(_FromServer, tag="omni.image.partial"):
 
 
 class OmniProgress(_FromServer, tag="omni.progress"):
-    """The last event of a partial."""
+    """The last event of a partial. slots: the unmasked share of each slot by name."""
 
     response_id: str
     step: int
     steps: int
     unmasked_ratio: float
     eta_ms: int
+    slots: dict[str, float] = {}
 
 
 class OmniImageDone(_FromServer, tag="omni.image.done"):
@@ -405,6 +485,10 @@ KnownServerEvent = (
     | ResponseContentPartDone
     | ResponseOutputTextDelta
     | ResponseOutputTextDone
+    | ResponseOutputAudioTranscriptDelta
+    | ResponseOutputAudioTranscriptDone
+    | ResponseOutputAudioDelta
+    | ResponseOutputAudioDone
     | ResponseDone
     | OmniSessionCapabilities
     | OmniCanvasCreated

@@ -23,3 +23,12 @@ MAX_ITEMS = 512  # of one conversation
 MAX_CONVERSATION_MEDIA_BYTES = 64 * 1024 * 1024  # encoded speech and pictures of one conversation
 
 MIN_STEPS, MAX_STEPS = 1, 100
+
+# What a slot's settings may be; see SlotSettings.
+MAX_SLOT_LENGTH = 1024  # positions
+MAX_SLOT_STEPS = 1024
+MAX_CONFIDENCE_NOISE = 20.0
+MAX_TEMPERATURE = 2.0
+MAX_TOP_K = 200_000  # more tokens than any vocabulary has
+MIN_PENALTY, MAX_PENALTY = 1.0, 10.0
+MAX_GUIDANCE_SCALE = 20.0

@@ -6,7 +6,7 @@ leaves the state as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -20,6 +20,8 @@ from omnisdk.protocol.limits import BYTES_PER_SECOND, WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.media import image_bytes_of, pcm_from_base64, pcm_of
 from omnisdk.protocol.settings import (
     DEFAULT_OMNI,
+    PLAIN_OUTPUT,
+    SPOKEN_OUTPUT,
     AudioFormat,
     AudioInput,
     AudioOutput,
@@ -78,7 +80,7 @@ def new_session_settings(session_id: str, model: str) -> SessionSettings:
 class SessionRules:
     """One session's state.
 
-    new_id: makes ids from a prefix. opted_in: whether the client takes omni.* events.
+    new_id: makes ids from a prefix. opted_in: whether the client takes omni.* events. speaks: whether the model does.
     max_speech_s: the longest spoken turn the model takes.
     """
 
@@ -88,6 +90,7 @@ class SessionRules:
         new_id: Callable[[str], str],
         *,
         opted_in: bool = False,
+        speaks: bool = False,
         max_speech_s: float = limits.MAX_SPEECH_S,
     ) -> None:
         self.settings = settings
@@ -95,6 +98,7 @@ class SessionRules:
         self.items: list[Message] = []
         self.active_response_id: str | None = None
         self._new_id = new_id
+        self._speaks = speaks
         self._max_speech_s = max_speech_s
         self._audio = bytearray()
         self._overflowed = False  # told once; what still comes of that turn is dropped
@@ -104,14 +108,18 @@ class SessionRules:
     # Settings
 
     def update(self, wanted: SessionSettings) -> SessionSettings:
-        """Lay `wanted` over the settings. Naming `omni` opts in."""
-        _check_modalities(wanted.output_modalities, "session.output_modalities")
+        """Lay `wanted` over the settings. Naming `omni` opts in; its output and output_modalities are kept in line."""
+        if wanted.omni is not UNSET:
+            self._check_output(wanted.omni, "session.omni.output")
+        self._check_modalities(wanted.output_modalities, "session.output_modalities")
         _check_audio(wanted.audio, "session.audio")
         _check_tools(wanted.tools, "session.tools")
         fixed = SessionSettings(id=self.settings.id, object=self.settings.object, model=self.settings.model)
         opts_in = wanted.omni is not UNSET and not self.opted_in
-        before = merged(self.settings, SessionSettings(omni=DEFAULT_OMNI)) if opts_in else self.settings
-        changed = merged(merged(before, wanted), fixed)
+        before = (
+            merged(self.settings, SessionSettings(omni=self._starting_omni(DEFAULT_OMNI))) if opts_in else self.settings
+        )
+        changed = _in_line(merged(merged(before, wanted), fixed), wanted)
         _check_told(changed, "session")
         self.opted_in = self.opted_in or opts_in
         self.settings = changed
@@ -119,15 +127,41 @@ class SessionRules:
 
     @property
     def omni(self) -> OmniSettings:
-        return DEFAULT_OMNI if self.settings.omni is UNSET else self.settings.omni
+        if self.settings.omni is not UNSET:
+            return self.settings.omni
+        return self._starting_omni(merged(DEFAULT_OMNI, OmniSettings(output=PLAIN_OUTPUT)))
+
+    def _starting_omni(self, default: OmniSettings) -> OmniSettings:
+        """The defaults, as what the client said of output_modalities has them."""
+        return _spoken_or_not(default, self.settings.output_modalities)
 
     def answer_omni(self, wanted: ResponseSettings) -> OmniSettings:
-        """The extension's settings for one response: the session's, under metadata's, under the response's own."""
-        settings = self.omni
+        """The extension's settings for one response: the session's, under the response's output_modalities, under
+        metadata's, under the response's own."""
+        settings = _spoken_or_not(self.omni, wanted.output_modalities)
         named = (wanted.metadata or {}).get(OUTPUT_METADATA) if wanted.metadata is not UNSET else None
         if named is not None:
             settings = merged(settings, OmniSettings(output=_named_output(named)))
-        return merged(settings, wanted.omni)
+        settings = merged(settings, wanted.omni)
+        self._check_output(settings, "response.omni.output")
+        return settings
+
+    def _check_modalities(self, modalities: list[str] | msgspec.UnsetType, param: str) -> None:
+        allowed = (["text"], ["audio"]) if self._speaks else (["text"],)
+        if modalities is UNSET or modalities in allowed:
+            return
+        told = (
+            'this model answers in text or in audio with its transcript; send output_modalities ["text"] or ["audio"]'
+            if self._speaks
+            else 'this model answers in text (and pictures, through omni); send output_modalities ["text"]'
+        )
+        raise ProtocolError(f"output_modalities {modalities} came; {told}", code=errors.INVALID_VALUE, param=param)
+
+    def _check_output(self, settings: OmniSettings, param: str) -> None:
+        if settings.output is not UNSET and "speech" in settings.output and not self._speaks:
+            raise _unsupported(
+                f"output {', '.join(settings.output)} came; this model does not speak; leave speech out", param
+            )
 
     # Input buffer
 
@@ -222,8 +256,8 @@ class SessionRules:
 
     def truncate_item(self, item_id: str) -> NoReturn:
         raise ProtocolError(
-            f"item {item_id!r} cannot be truncated: not supported by this model, whose answers hold no audio; "
-            "delete the item instead",
+            f"item {item_id!r} cannot be truncated: not supported by this model, whose answers are made whole and "
+            "sent at once; delete the item instead",
             code=errors.TRUNCATE_UNSUPPORTED,
             param="item_id",
         )
@@ -298,7 +332,7 @@ class SessionRules:
                 code=errors.RESPONSE_ALREADY_ACTIVE,
             )
         self._check_room()
-        _check_modalities(wanted.output_modalities, "response.output_modalities")
+        self._check_modalities(wanted.output_modalities, "response.output_modalities")
         _check_tools(wanted.tools, "response.tools")
         _check_audio(wanted.audio, "response.audio")
         _check_told(wanted.metadata, "response.metadata")
@@ -379,16 +413,6 @@ def _check_told(told: object, param: str) -> None:
         )
 
 
-def _check_modalities(modalities: list[str] | msgspec.UnsetType, param: str) -> None:
-    if modalities is not UNSET and modalities != ["text"]:
-        raise ProtocolError(
-            f"output_modalities {modalities} came; this model answers in text (and pictures, through omni); "
-            'send output_modalities ["text"]',
-            code=errors.INVALID_VALUE,
-            param=param,
-        )
-
-
 def _check_audio(audio: AudioSettings | msgspec.UnsetType, path: str) -> None:
     if audio is UNSET or audio.input is UNSET:
         return
@@ -415,12 +439,36 @@ def _check_tools(tools: object, param: str) -> None:
         raise _unsupported("this model calls no tools; send tools []", param)
 
 
+def _in_line(settings: SessionSettings, wanted: SessionSettings) -> SessionSettings:
+    """omni.output and output_modalities saying the same: what `wanted` names of them holds, omni.output before."""
+    if settings.omni is UNSET:
+        return settings
+    named = wanted.omni is not UNSET and wanted.omni.output is not UNSET
+    omni = settings.omni if named else _spoken_or_not(settings.omni, wanted.output_modalities)
+    modalities = ["audio" if "speech" in _output(omni) else "text"]
+    return msgspec.structs.replace(settings, omni=omni, output_modalities=modalities)
+
+
+def _spoken_or_not(omni: OmniSettings, modalities: list[str] | msgspec.UnsetType) -> OmniSettings:
+    """As `modalities` of the plain protocol have it: answers that are spoken, or that are not."""
+    output = _output(omni)
+    if modalities is UNSET or (modalities == ["audio"]) == ("speech" in output):
+        return omni
+    silent: list[OutputModality] = [kind for kind in output if kind != "speech"]
+    return merged(omni, OmniSettings(output=SPOKEN_OUTPUT if modalities == ["audio"] else silent or ["text"]))
+
+
+def _output(omni: OmniSettings) -> Sequence[OutputModality]:
+    assert omni.output is not UNSET
+    return omni.output
+
+
 def _named_output(names: str) -> list[OutputModality]:
     try:
         return msgspec.convert([name.strip() for name in names.split(",")], list[OutputModality])
     except msgspec.ValidationError:
         raise ProtocolError(
-            f'metadata {OUTPUT_METADATA} is {names!r}; it takes "text", "image" or "image,text"',
+            f'metadata {OUTPUT_METADATA} is {names!r}; it takes "text", "image", "speech" or several: "image,text"',
             code=errors.INVALID_VALUE,
             param=f"response.metadata.{OUTPUT_METADATA}",
         ) from None

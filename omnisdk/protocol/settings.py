@@ -7,9 +7,23 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from omnisdk.protocol.limits import MAX_STEPS, MIN_STEPS
+from omnisdk.protocol.limits import (
+    MAX_CONFIDENCE_NOISE,
+    MAX_GUIDANCE_SCALE,
+    MAX_PENALTY,
+    MAX_SLOT_LENGTH,
+    MAX_SLOT_STEPS,
+    MAX_STEPS,
+    MAX_TEMPERATURE,
+    MAX_TOP_K,
+    MIN_PENALTY,
+    MIN_STEPS,
+)
 
-OutputModality = Literal["image", "text"]
+OutputModality = Literal["image", "text", "speech"]
+Schedule = Literal["linear", "cosine"]
+ConfidenceRule = Literal["probability", "margin", "entropy"]
+Penalty = Annotated[float, Meta(ge=MIN_PENALTY, le=MAX_PENALTY)]
 PartialKind = Literal["off", "tokens", "preview", "both"]
 TokenLimit = Annotated[int, Meta(ge=1)] | Literal["inf"]
 AnyStruct = TypeVar("AnyStruct", bound=Struct)
@@ -17,32 +31,65 @@ AnyStruct = TypeVar("AnyStruct", bound=Struct)
 OMNI_VERSION: Literal["omni.v1"] = "omni.v1"
 
 
+class SlotSettings(Struct, kw_only=True):
+    """The numbers of one slot of a recipe; None is the recipe's own.
+
+    length: positions, exactly so many even where the recipe's length follows the conversation; the steps keep their
+        share of it unless they are given too. steps: denoise steps; of a slot whose length follows the conversation
+        those of its longest, and shorter ones take their share.
+    schedule: share still masked over progress. confidence: what ranks positions; confidence_noise: noise on the rank.
+    temperature: 0 takes the best token. top_k, top_p: 0 and 1 are off. repeat_penalty, position_penalty: 1 is off.
+    guidance_scale: 0 is off.
+    """
+
+    length: Annotated[int, Meta(ge=1, le=MAX_SLOT_LENGTH)] | UnsetType | None = UNSET
+    steps: Annotated[int, Meta(ge=1, le=MAX_SLOT_STEPS)] | UnsetType | None = UNSET
+    schedule: Schedule | UnsetType | None = UNSET
+    confidence: ConfidenceRule | UnsetType | None = UNSET
+    confidence_noise: Annotated[float, Meta(ge=0, le=MAX_CONFIDENCE_NOISE)] | UnsetType | None = UNSET
+    temperature: Annotated[float, Meta(ge=0, le=MAX_TEMPERATURE)] | UnsetType | None = UNSET
+    top_k: Annotated[int, Meta(ge=0, le=MAX_TOP_K)] | UnsetType | None = UNSET
+    top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType | None = UNSET
+    repeat_penalty: Penalty | UnsetType | None = UNSET
+    position_penalty: Penalty | UnsetType | None = UNSET
+    guidance_scale: Annotated[float, Meta(ge=0, le=MAX_GUIDANCE_SCALE)] | UnsetType | None = UNSET
+
+
 class OmniSettings(Struct, kw_only=True):
     """The extension. Giving it in session.update opts in to the omni.* events.
 
-    output: what answers may hold. partials: what their partial states carry, one each `partial_every` denoise steps.
-    seed: None for a fresh one each time. steps: denoise steps of the picture, None for the recipe's.
-    deadline_ms: past it the best so far is the answer.
+    output: what answers may hold; where the model cannot make all of it at once, what is named first counts most.
+    recipe: the model's recipe by name, whatever output says; None chooses by what is said and wanted.
+    partials: what partial states carry, one each `partial_every` denoise steps. seed: None for a fresh one each time.
+    steps: denoise steps of the picture, None for the recipe's. generation: the numbers of slots, by slot name; they
+    go before `steps`. deadline_ms: past it the best so far is the answer.
     """
 
     version: Literal["omni.v1"] | UnsetType = UNSET
     output: Annotated[list[OutputModality], Meta(min_length=1)] | UnsetType = UNSET
+    recipe: str | UnsetType | None = UNSET
     partials: PartialKind | UnsetType = UNSET
     partial_every: Annotated[int, Meta(ge=1, le=MAX_STEPS)] | UnsetType = UNSET
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | UnsetType | None = UNSET
     steps: Annotated[int, Meta(ge=MIN_STEPS, le=MAX_STEPS)] | UnsetType | None = UNSET
+    generation: dict[str, SlotSettings] | UnsetType = UNSET
     deadline_ms: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
 
 
 DEFAULT_OMNI = OmniSettings(
     version=OMNI_VERSION,
     output=["image", "text"],
+    recipe=None,
     partials="both",
     partial_every=1,
     seed=None,
     steps=None,
+    generation={},
     deadline_ms=None,
 )
+# Clients without the extension are sent text and shown where pictures are, so text counts more.
+PLAIN_OUTPUT: list[OutputModality] = ["text", "image"]
+SPOKEN_OUTPUT: list[OutputModality] = ["speech", "text"]  # what output_modalities ["audio"] means
 
 
 class AudioFormat(Struct, kw_only=True):
@@ -111,11 +158,14 @@ def merged(old: AnyStruct, new: AnyStruct | UnsetType) -> AnyStruct:
     """`old` with every field that `new` sets laid over it, objects field by field."""
     if new is UNSET:
         return old
-    changes: dict[str, Any] = {}
-    for name in new.__struct_fields__:
-        value, known = getattr(new, name), getattr(old, name)
-        if isinstance(value, Struct) and isinstance(known, Struct):
-            changes[name] = merged(known, value)
-        elif value is not UNSET:
-            changes[name] = value
+    given = {name: getattr(new, name) for name in new.__struct_fields__ if getattr(new, name) is not UNSET}
+    changes = {name: _laid_over(getattr(old, name), value) for name, value in given.items()}
     return msgspec.structs.replace(old, **changes)
+
+
+def _laid_over(old: Any, new: Any) -> Any:
+    if isinstance(old, Struct) and isinstance(new, Struct):
+        return merged(old, new)
+    if isinstance(new, dict) and isinstance(old, dict) and any(isinstance(value, Struct) for value in old.values()):
+        return {**old, **{name: _laid_over(old.get(name), value) for name, value in new.items()}}
+    return new

@@ -18,12 +18,26 @@ def unknown_field(message: Any, event_type: type) -> str | None:
 
 
 def allowed_at(event_type: type, path: str) -> list[str]:
-    """The values that may stand at `path`, where they can be counted: literals and tags. Else empty."""
+    """What may stand at `path`, where it can be told: literals, tags and ranges. Else empty."""
     shapes: Sequence[inspect.Type] = (_shape(event_type),)
     for step in _STEP.findall(path):
         below = [_below(shape, step) for shape in shapes]
         shapes = [option for shape in below if shape is not None for option in _options(shape)]
-    return [repr(value) for shape in shapes if isinstance(shape, inspect.LiteralType) for value in shape.values]
+    values = [repr(value) for shape in shapes if isinstance(shape, inspect.LiteralType) for value in shape.values]
+    numbers = [shape for shape in shapes if isinstance(shape, inspect.IntType | inspect.FloatType)]
+    return values + [text for shape in numbers if (text := _range(shape))]
+
+
+def value_at(message: Any, path: str) -> Any:
+    """What stands at `path` in `message`; None if nothing does."""
+    for step in _STEP.findall(path):
+        if isinstance(message, dict):
+            message = message.get(step)
+        elif isinstance(message, list) and step.strip("[]").isdigit() and int(step[1:-1]) < len(message):
+            message = message[int(step[1:-1])]
+        else:
+            return None
+    return message
 
 
 @cache
@@ -37,6 +51,9 @@ def _unknown(value: Any, wanted: inspect.Type, path: str) -> str | None:
         if element is None:
             return None
         return _first(_unknown(item, element, f"{path}[{index}]") for index, item in enumerate(value))
+    free = next((option for option in _options(wanted) if isinstance(option, inspect.DictType)), None)
+    if isinstance(value, dict) and free is not None:
+        return _first(_unknown(item, free.value_type, f"{path}.{key}") for key, item in value.items())
     shape = _struct_of(value, wanted) if isinstance(value, dict) else None
     if shape is None:
         return None  # a plain value, a free object, or a type that decoding refuses
@@ -59,11 +76,27 @@ def _struct_of(value: dict[str, Any], wanted: inspect.Type) -> inspect.StructTyp
 def _below(shape: inspect.Type, step: str) -> inspect.Type | None:
     if isinstance(shape, inspect.ListType) and step.startswith("["):
         return shape.item_type
+    if isinstance(shape, inspect.DictType):
+        return shape.value_type
     if isinstance(shape, inspect.StructType):
         if step == shape.tag_field:
             return inspect.LiteralType((shape.tag,))
         return next((field.type for field in shape.fields if field.encode_name == step), None)
     return None
+
+
+def _range(shape: inspect.IntType | inspect.FloatType) -> str:
+    """As "1 to 1024", "1 or more" or "more than 0, up to 1"; empty if anything goes."""
+    most = "" if shape.le is None else _number(shape.le)
+    if shape.gt is not None:
+        return f"more than {_number(shape.gt)}" + (f", up to {most}" if most else "")
+    if shape.ge is not None:
+        return f"{_number(shape.ge)} to {most}" if most else f"{_number(shape.ge)} or more"
+    return f"at most {most}" if most else ""
+
+
+def _number(value: int | float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _options(wanted: inspect.Type) -> Iterable[inspect.Type]:

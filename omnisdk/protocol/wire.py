@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -13,9 +14,10 @@ from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.events import ClientEvent, KnownServerEvent, ServerEvent, UnknownEvent
 from omnisdk.protocol.limits import MAX_EVENT_ID_LENGTH, MAX_INBOUND_FRAME_BYTES
-from omnisdk.protocol.shape import allowed_at, unknown_field
+from omnisdk.protocol.shape import allowed_at, unknown_field, value_at
 
 _PATH = re.compile(r"^(?P<problem>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
+_ANY_KEY = "[...]"  # where msgspec leaves out which key of a free object it means
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
 
 
@@ -105,28 +107,48 @@ def _converted(message: Mapping[str, Any], event_type: type, event_id: str | Non
     try:
         return msgspec.convert(message, event_type)
     except msgspec.ValidationError as problem:
-        raise _located(str(problem), event_type, event_id) from None
+        raise _located(str(problem), message, event_type, event_id) from None
 
 
-def _located(text: str, event_type: type, event_id: str | None) -> ProtocolError:
+def _located(text: str, message: Mapping[str, Any], event_type: type, event_id: str | None) -> ProtocolError:
     """msgspec's words with the path of the field in the protocol's own form, as in `item.content[0].text`."""
     match = _PATH.match(text)
     assert match
     problem, path = match["problem"], (match["path"] or "").removeprefix("$").removeprefix(".")
+    allowed = allowed_at(event_type, path)
+    path = _with_key(path, message, event_type)
     missing = _MISSING.search(problem)
     if missing:
         param = ".".join(filter(None, (path, missing["name"])))
         return ProtocolError(
             f"{param} is missing; add it", code=errors.MISSING_PARAMETER, param=param, event_id=event_id
         )
-    allowed = allowed_at(event_type, path)
     advice = f"; send {' or '.join(allowed)}" if allowed else ""
+    says_what_came = "got `" in problem or not problem.startswith("Expected")
+    came = "" if says_what_came else f"{_shown(value_at(message, path))} came, "
     return ProtocolError(
-        f"{path or 'the event'}: {problem[:1].lower()}{problem[1:]}{advice}",
+        f"{path or 'the event'}: {came}{problem[:1].lower()}{problem[1:]}{advice}",
         code=errors.INVALID_TYPE if "got `" in problem else errors.INVALID_VALUE,
         param=path or None,
         event_id=event_id,
     )
+
+
+def _with_key(path: str, message: Mapping[str, Any], event_type: type) -> str:
+    """The path with the key that msgspec left out: the first whose value, standing alone there, is refused."""
+    before, any_key, behind = path.partition(_ANY_KEY)
+    if not any_key:
+        return path
+    alone = copy.deepcopy(dict(message))
+    free = value_at(alone, before)
+    for key, value in dict(free).items():
+        free.clear()
+        free[key] = value
+        try:
+            msgspec.convert(alone, event_type)
+        except msgspec.ValidationError:
+            return f"{before}.{key}{behind}"
+    return path
 
 
 def _shown(value: Any) -> str:

@@ -1,14 +1,13 @@
 """One response: what the engine puts out, told in the order that clients rely on.
 
-response.created → output_item.added → conversation.item.added → content_part.added → partials, transcription, text →
-content_part.done → conversation.item.done → output_item.done → response.done.
+response.created → output_item.added → conversation.item.added → content_part.added → partials, transcription, text or
+speech → content_part.done → conversation.item.done → output_item.done → response.done.
 """
 
 import asyncio
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,15 +16,17 @@ from numpy.typing import NDArray
 
 from omnisdk.protocol import events
 from omnisdk.protocol.events import ServerEvent
-from omnisdk.protocol.items import ImageRef, ItemOmni, Message, OutputText
+from omnisdk.protocol.items import ImageRef, ItemOmni, Message
 from omnisdk.protocol.limits import MAX_OUTBOUND_FRAME_BYTES
 from omnisdk.protocol.response import FailureCause, Response, ResponseOmni, StatusDetails
 from omnisdk.protocol.session import SessionRules
 from omnisdk.protocol.settings import OmniSettings
 from runtime.codecs.image import encode_png
+from runtime.diffusion.canvas import Modality
 from runtime.engine.output import EngineOutput, Finished, SlotState, Started, StepOutput
 from runtime.engine.request import ImagePart, Part, TextPart
 from runtime.server.assets import AssetStore
+from runtime.server.content import Content, Spoken, Written
 from runtime.server.outbox import Outbox
 from runtime.server.partials import FRAME_ROOM, PNG, PartialStream
 from runtime.server.usage import usage_of
@@ -46,6 +47,7 @@ class Heard:
 class AnswerPlan:
     """What is fixed when a response begins.
 
+    outputs: what the answer holds. words: what a spoken answer says that was given its words.
     partials_told: whether the client takes omni.* events. heard: the speech of the turn that is answered.
     """
 
@@ -54,21 +56,27 @@ class AnswerPlan:
     canvas_id: str
     omni: OmniSettings
     slot_names: tuple[str, ...]
+    outputs: frozenset[Modality]
+    words: str | None
     partials_told: bool
     heard: Heard | None
 
     @property
-    def reply_slot(self) -> str | None:
-        """The slot that the reply is read from; what was heard, where the model only listens."""
-        assert self.omni.output is not UNSET
-        if "text" not in self.omni.output:
-            return None
-        return next((name for name in (REPLY, TRANSCRIPT) if name in self.slot_names), None)
+    def speaks(self) -> bool:
+        return "speech" in self.outputs
 
     @property
     def draws(self) -> bool:
-        assert self.omni.output is not UNSET
-        return "image" in self.omni.output
+        return "image" in self.outputs
+
+    def content(self, outbox: Outbox) -> Content | None:
+        """The part of the answer that is read or heard, if it holds one."""
+        place = {"response_id": self.response.id, "item_id": self.item_id, "output_index": 0, "content_index": 0}
+        if self.speaks:
+            return Spoken(REPLY if REPLY in self.slot_names else None, self.words, place, outbox)
+        # What was heard is the reply where the model only listens.
+        slot = next((name for name in (REPLY, TRANSCRIPT) if name in self.slot_names), None)
+        return Written(slot, place, outbox) if "text" in self.outputs and slot is not None else None
 
 
 class Answer:
@@ -94,8 +102,8 @@ class Answer:
         self._partials: PartialStream | None = None
         self._seed = 0
         self._started = False
-        self._transcript: str | None = None
-        self._reply: str | None = None
+        self._heard: str | None = None
+        self._content = plan.content(outbox)
 
     def begin(self) -> None:
         self._outbox.put(events.ResponseCreated(response=self.plan.response))
@@ -119,9 +127,8 @@ class Answer:
             events.ResponseOutputItemAdded(response_id=self._id, output_index=0, item=placed.item),
             events.ConversationItemAdded(item=placed.item, previous_item_id=placed.previous_item_id),
         )
-        if self.plan.reply_slot is not None:
-            empty = events.AnswerPart(type="text", text="")
-            self._outbox.put(events.ResponseContentPartAdded(**self._place, part=empty))
+        if self._content is not None:
+            self._content.begin()
         if self.plan.partials_told:
             self._begin_partials(started)
 
@@ -146,21 +153,18 @@ class Answer:
         if self._partials is not None:
             partials = self._partials
             self._outbox.put_partial(self._id, lambda: partials.render(output))
-        self._settle_texts(output.slots)
+        self._settle(output.slots)
 
-    def _settle_texts(self, slots: Sequence[SlotState]) -> None:
-        """Tell the texts that are complete and were not told yet."""
+    def _settle(self, slots: Sequence[SlotState]) -> None:
+        """Tell what is complete and was not told yet."""
         for slot in slots:
-            if slot.modality != "text" or not slot.complete:
-                continue
-            text = (slot.text or "").strip()
-            if slot.name == TRANSCRIPT and self._transcript is None:
-                self._tell_transcript(text)
-            if slot.name == self.plan.reply_slot and self._reply is None:
-                self._tell_reply(text)
+            if slot.name == TRANSCRIPT and slot.complete and self._heard is None:
+                self._tell_heard((slot.text or "").strip())
+        if self._content is not None:
+            self._content.take(slots)
 
-    def _tell_transcript(self, text: str) -> None:
-        self._transcript = text
+    def _tell_heard(self, text: str) -> None:
+        self._heard = text
         heard = self.plan.heard
         if heard is None:
             return
@@ -180,24 +184,15 @@ class Answer:
             )
         )
 
-    def _tell_reply(self, text: str) -> None:
-        self._reply = text
-        if text:
-            self._outbox.put(events.ResponseOutputTextDelta(**self._place, delta=text))
-        self._outbox.put(
-            events.ResponseOutputTextDone(**self._place, text=text),
-            events.ResponseContentPartDone(**self._place, part=events.AnswerPart(type="text", text=text)),
-        )
-
     # The end
 
     def _finish(self, finished: Finished) -> None:
         whole = finished.status in ("completed", "incomplete")
         if whole:
             self._tell_last_partial(finished)
-            self._settle_texts(finished.slots)
-        if self._started and self.plan.reply_slot is not None and self._reply is None:
-            self._tell_reply("")
+            self._settle(finished.slots)
+        if self._started and self._content is not None:
+            self._content.end()
         pictures = _pictures(finished) if whole and self.plan.draws else []
         refs = [self._tell_picture(picture) for picture in pictures]
         self._keep(pictures)
@@ -236,7 +231,7 @@ class Answer:
         )
 
     def _keep(self, pictures: Sequence[NDArray[np.uint8]]) -> None:
-        said = (TextPart(self._reply),) if self._reply else ()
+        said = (TextPart(self._content.words),) if self._content is not None and self._content.words else ()
         self.parts = (*said, *(ImagePart(picture) for picture in pictures))
 
     def _tell_item(self, finished: Finished, refs: list[ImageRef]) -> Message:
@@ -245,7 +240,7 @@ class Answer:
             id=self.plan.item_id,
             object="realtime.item",
             status="completed" if finished.status == "completed" else "incomplete",
-            content=[OutputText(text=self._reply)] if self._reply is not None else [],
+            content=[self._content.part] if self._content is not None else [],
             omni=ItemOmni(images=refs) if refs else None,
         )
         placed = self._rules.settle_answer(item)
@@ -285,11 +280,6 @@ class Answer:
     @property
     def _id(self) -> str:
         return self.plan.response.id
-
-    @property
-    def _place(self) -> dict[str, Any]:
-        """Where the reply stands, for the events about it."""
-        return {"response_id": self._id, "item_id": self.plan.item_id, "output_index": 0, "content_index": 0}
 
 
 def _pictures(finished: Finished) -> list[NDArray[np.uint8]]:

@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from runtime.diffusion.canvas import Modality
 from runtime.engine.recipe import Recipe
+
+MODALITIES: tuple[Modality, ...] = ("text", "speech", "image")
+NAMED_BY_INPUTS = "_to_"  # in the name of a recipe, between what it reads and what it makes
+READS: Mapping[str, tuple[Modality, ...]] = {"captioning": ("image",)}  # of recipes whose names do not say it
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,32 @@ class ModelCard:
     max_turns: int | None = None
 
     @property
-    def modalities_in(self) -> tuple[str, ...]:
-        names = " ".join(name.partition("_to_")[0] for name in self.recipes)
-        return tuple(modality for modality in ("text", "speech", "image") if modality in names)
+    def modalities_in(self) -> tuple[Modality, ...]:
+        read = {modality for recipe in self.recipes.values() for modality in reads(recipe)}
+        return tuple(modality for modality in ("text", "speech", "image") if modality in read)
 
     @property
-    def modalities_out(self) -> tuple[str, ...]:
-        made = {slot.modality for recipe in self.recipes.values() for slot in recipe.slots}
+    def modalities_out(self) -> tuple[Modality, ...]:
+        made = {modality for recipe in self.recipes.values() for modality in makes(recipe)}
         return tuple(modality for modality in ("text", "image", "speech") if modality in made)
+
+    @property
+    def speaks(self) -> bool:
+        return "speech" in self.modalities_out
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(slot.name for recipe in self.recipes.values() for slot in recipe.slots))
+
+
+def reads(recipe: Recipe) -> tuple[Modality, ...]:
+    """What the turn must hold that the recipe answers."""
+    named, says, _ = recipe.name.partition(NAMED_BY_INPUTS)
+    if not says:
+        return READS.get(recipe.name, ())
+    return tuple(modality for modality in MODALITIES if modality in named.split("_"))
+
+
+def makes(recipe: Recipe) -> tuple[Modality, ...]:
+    """What the answer may hold, in the order it is finished."""
+    return tuple(dict.fromkeys(slot.modality for slot in recipe.slots))

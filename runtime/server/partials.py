@@ -49,6 +49,7 @@ class PartialStream:
                 steps=output.steps,
                 unmasked_ratio=_rounded(output.unmasked_ratio, 4),
                 eta_ms=max(0, round(output.eta_ms)),
+                slots={slot.name: _rounded(1 - slot.masked.mean(), 4) for slot in output.slots},
             )
         )
         return told

@@ -11,18 +11,19 @@ from omnisdk.protocol import errors, events, limits, wire
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.response import Response
 from omnisdk.protocol.session import Placed, SessionRules, new_session_settings
-from omnisdk.protocol.settings import OMNI_VERSION, OmniSettings, ResponseSettings
+from omnisdk.protocol.settings import OmniSettings, ResponseSettings
 from runtime.engine.engine import Engine
 from runtime.engine.output import EngineOutput, Finished, Usage
-from runtime.engine.recipe import Recipe
 from runtime.engine.request import GenerationRequest, Part, SpeechPart, TextPart, Turn
 from runtime.server.answer import Answer, AnswerPlan, Heard
 from runtime.server.assets import AssetStore
+from runtime.server.capabilities import capabilities_of
 from runtime.server.engine_bridge import EngineBridge
-from runtime.server.model_card import ModelCard, PictureShape
+from runtime.server.generation import check_generation, with_generation
+from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.parts import num_bytes, read_part, speech_part, with_speech
-from runtime.server.task import choose_task, turns_of
+from runtime.server.task import Task, choose_task, turns_of
 
 log = logging.getLogger(__name__)
 SEED_BITS = 32
@@ -58,7 +59,11 @@ class RealtimeSession:
         self._on_overflow = on_overflow
         self._bridge = EngineBridge(engine)
         self._rules = SessionRules(
-            new_session_settings(self.id, model.name), new_id, opted_in=opted_in, max_speech_s=model.max_speech_s
+            new_session_settings(self.id, model.name),
+            new_id,
+            opted_in=opted_in,
+            speaks=model.speaks,
+            max_speech_s=model.max_speech_s,
         )
         self._conversation_id = new_id("conv")
         self._parts: dict[str, tuple[Part, ...]] = {}  # what the model reads of each item
@@ -108,6 +113,7 @@ class RealtimeSession:
     async def _take(self, event: events.ClientEvent) -> None:
         match event:
             case events.SessionUpdate():
+                check_generation(self._model, event.session.omni, "session.omni")
                 self._outbox.put(events.SessionUpdated(session=self._rules.update(event.session)))
                 self._tell_capabilities()
             case events.InputAudioBufferAppend():
@@ -183,11 +189,12 @@ class RealtimeSession:
 
     def _create_response(self, wanted: ResponseSettings) -> None:
         self._rules.check_response(wanted)
+        check_generation(self._model, wanted.omni, "response.omni")
         omni = self._rules.answer_omni(wanted)
         turns = turns_of(self._rules.items, self._parts)
-        recipe, read = choose_task(self._model, [*self._instructions(wanted), *turns], omni)
-        answer = self._begin_answer(wanted, omni, recipe)
-        request = self._request(answer, recipe, read)
+        task = choose_task(self._model, [*self._instructions(wanted), *turns], omni)
+        answer = self._begin_answer(wanted, omni, task)
+        request = self._request(answer, task)
         answer.begin()
         try:
             self._bridge.submit(request, self._take_output)
@@ -200,12 +207,12 @@ class RealtimeSession:
         text = own if own is not UNSET and own is not None else general
         return [Turn("system", (TextPart(text),))] if text is not UNSET and text else []
 
-    def _begin_answer(self, wanted: ResponseSettings, omni: OmniSettings, recipe: Recipe) -> Answer:
+    def _begin_answer(self, wanted: ResponseSettings, omni: OmniSettings, task: Task) -> Answer:
         response = Response(
             id=self._rules.begin_response(),
             status="in_progress",
             output=[],
-            output_modalities=["text"],
+            output_modalities=["audio" if "speech" in task.outputs else "text"],
             conversation_id=self._conversation_id,
             metadata=None if wanted.metadata is UNSET else wanted.metadata,
         )
@@ -214,7 +221,9 @@ class RealtimeSession:
             item_id=new_id("item"),
             canvas_id=new_id("canvas"),
             omni=omni,
-            slot_names=tuple(slot.name for slot in recipe.slots),
+            slot_names=tuple(slot.name for slot in task.recipe.slots),
+            outputs=task.outputs,
+            words=task.words,
             partials_told=self._rules.opted_in,
             heard=self._heard(),
         )
@@ -229,15 +238,15 @@ class RealtimeSession:
                     return Heard(str(item.id), index, len(part.pcm) / part.sample_rate_hz)
         return None
 
-    def _request(self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...]) -> GenerationRequest:
+    def _request(self, answer: Answer, task: Task) -> GenerationRequest:
         omni, told = answer.plan.omni, answer.plan.partials_told
         assert omni.partial_every is not UNSET
         assert omni.deadline_ms is not UNSET
         chosen = omni.seed if omni.seed is not UNSET else None
         return GenerationRequest(
             request_id=answer.plan.response.id,
-            turns=turns,
-            recipe=recipe,
+            turns=task.turns,
+            recipe=with_generation(task.recipe, omni),
             seed=secrets.randbits(SEED_BITS) if chosen is None else chosen,
             partial_every=0 if told and omni.partials == "off" else omni.partial_every,
             previews=told and answer.plan.draws and omni.partials in ("preview", "both"),
@@ -272,33 +281,8 @@ class RealtimeSession:
     # The extension
 
     def _tell_capabilities(self) -> None:
-        if not self._rules.opted_in:
-            return
-        model = self._model
-        self._outbox.put(
-            events.OmniSessionCapabilities(
-                version=OMNI_VERSION,
-                modalities_in=list(model.modalities_in),
-                modalities_out=list(model.modalities_out),
-                image=_shape(model.picture),
-                speech_in=events.SpeechInput(
-                    sample_rate_hz=model.speech_sample_rate_hz, max_seconds=model.max_speech_s
-                ),
-                recipes=list(model.recipes),
-                limits=events.CapabilityLimits(
-                    max_image_bytes=limits.MAX_IMAGE_BYTES,
-                    max_image_pixels=limits.MAX_IMAGE_PIXELS,
-                    max_frame_bytes=limits.MAX_INBOUND_FRAME_BYTES,
-                    max_steps=limits.MAX_STEPS,
-                ),
-            )
-        )
-
-
-def _shape(picture: PictureShape | None) -> events.ImageShape | None:
-    if picture is None:
-        return None
-    return events.ImageShape(width=picture.width, height=picture.height, columns=picture.columns, rows=picture.rows)
+        if self._rules.opted_in:
+            self._outbox.put(capabilities_of(self._model))
 
 
 def _shortened(text: str, length: int) -> str:

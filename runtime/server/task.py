@@ -1,7 +1,7 @@
 """Which task a conversation asks for: the recipe, and what of the conversation the model reads."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 
@@ -11,11 +11,25 @@ from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import Message
 from omnisdk.protocol.settings import OmniSettings
+from runtime.diffusion.canvas import Modality
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart, Turn
-from runtime.server.model_card import ModelCard
+from runtime.server.model_card import NAMED_BY_INPUTS, ModelCard, makes, reads
 
-READS_IMAGE = ("image_to_text", "speech_and_image_to_text")
+KINDS: Mapping[type[Part], Modality] = {TextPart: "text", SpeechPart: "speech", ImagePart: "image"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """turns: what the model reads. outputs: what the answer holds.
+
+    words: what a spoken answer says that was given its words; None where the recipe writes them itself.
+    """
+
+    recipe: Recipe
+    turns: tuple[Turn, ...]
+    outputs: frozenset[Modality]
+    words: str | None = None
 
 
 def turns_of(items: Sequence[Message], parts: Mapping[str, tuple[Part, ...]]) -> list[Turn]:
@@ -33,58 +47,99 @@ def turns_of(items: Sequence[Message], parts: Mapping[str, tuple[Part, ...]]) ->
     return turns
 
 
-def choose_task(card: ModelCard, turns: Sequence[Turn], settings: OmniSettings) -> tuple[Recipe, tuple[Turn, ...]]:
-    """The recipe that answers the last turn, and the turns to answer. Raises ProtocolError if the model has none."""
+def choose_task(card: ModelCard, turns: Sequence[Turn], settings: OmniSettings) -> Task:
+    """What answers the last turn. Raises ProtocolError if the model cannot, or has no recipe of the wanted name."""
     assert settings.output is not UNSET
-    wanted: set[str] = set(settings.output)
-    name = _recipe_name(card, turns, wanted)
+    wanted: Sequence[Modality] = settings.output
+    if settings.recipe is not UNSET and settings.recipe is not None:
+        recipe = named_recipe(card, settings.recipe, "response.omni.recipe")
+        _check_inputs(card, recipe, turns)
+        wanted = makes(recipe)
+    else:
+        recipe = _fitting_recipe(card, turns, wanted)
+    outputs = frozenset(wanted) & frozenset(makes(recipe))
+    recipe = _until_last(recipe, outputs)
+    words = _words(turns[-1]) if _only_speaks(recipe) else None
+    return Task(recipe, _read(card, recipe, turns), outputs, words)
+
+
+def named_recipe(card: ModelCard, name: str, param: str) -> Recipe:
+    recipe = card.recipes.get(name)
+    if recipe is None:
+        raise ProtocolError(
+            f"there is no recipe {name[:80]!r}; this model has {', '.join(card.recipes)}",
+            code=errors.INVALID_VALUE,
+            param=param,
+        )
+    return recipe
+
+
+def _check_inputs(card: ModelCard, recipe: Recipe, turns: Sequence[Turn]) -> None:
+    """A picture may stand anywhere in the conversation, the rest in the last turn."""
+    lacking = set(reads(recipe)) - set(_kinds(turns[-1])) - ({"image"} if any(_pictures(turns)) else set())
+    if not lacking:
+        return
+    raise ProtocolError(
+        f"recipe {recipe.name!r} reads {_listed(reads(recipe))}, and the turn holds {_listed(_kinds(turns[-1]))}; "
+        f"change what the turn holds, or take another recipe of {', '.join(card.recipes)}",
+        code=errors.UNSUPPORTED_VALUE,
+        param="response.omni.recipe",
+    )
+
+
+def _fitting_recipe(card: ModelCard, turns: Sequence[Turn], wanted: Sequence[Modality]) -> Recipe:
+    """The recipe that reads what the last turn holds and makes most of what is wanted and least else.
+
+    A picture shown or drawn before is read along, unless another one is wanted.
+    """
+    held = _kinds(turns[-1])
+    media = [set(held) - {"text"}]
+    if "image" not in wanted and any(_pictures(turns)):
+        media.insert(0, media[0] | {"image"})
+    for read in media:
+        fitting = [
+            recipe
+            for recipe in card.recipes.values()
+            if NAMED_BY_INPUTS in recipe.name and set(reads(recipe)) - {"text"} == read
+        ]
+        best = max(fitting, key=lambda recipe: _worth(recipe, wanted), default=None)
+        if best is not None and set(makes(best)) & set(wanted):
+            return best
+    raise ProtocolError(
+        f"this model cannot answer a turn of {_listed(held)} with {' and '.join(sorted(set(wanted)))} alone; "
+        f"it can do {', '.join(card.recipes)}; change what the turn holds or omni.output",
+        code=errors.UNSUPPORTED_VALUE,
+        param="response.omni.output",
+    )
+
+
+def _worth(recipe: Recipe, wanted: Sequence[Modality]) -> tuple[list[bool], int]:
+    """What is wanted first counts most; of equals, that which makes least besides."""
+    made = makes(recipe)
+    return [modality in made for modality in wanted], -len(set(made) - set(wanted))
+
+
+def _until_last(recipe: Recipe, outputs: frozenset[Modality]) -> Recipe:
+    """Without the slots behind the last one that is wanted; those before it are what it rests on."""
+    last = max(index for index, slot in enumerate(recipe.slots) if slot.modality in outputs)
+    return replace(recipe, slots=recipe.slots[: last + 1])
+
+
+def _read(card: ModelCard, recipe: Recipe, turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """As many of the turns as the model takes, the newest picture with them if it reads one."""
     read = tuple(turns if card.max_turns is None else turns[-card.max_turns :])
-    if name in READS_IMAGE and not any(_has(turn, ImagePart) for turn in read):
+    if "image" in reads(recipe) and not any(_pictures(read)):
         picture = next(_pictures(turns))
         read = (*read[:-1], replace(read[-1], parts=(picture, *read[-1].parts)))
-    read = tuple(replace(turn, parts=_pictures_first(turn.parts)) for turn in read)
-    recipe = card.recipes[name]
-    if "text" not in wanted:
-        recipe = replace(recipe, slots=tuple(slot for slot in recipe.slots if slot.name != "text"))
-    return _with_steps(recipe, settings), read
+    return read
 
 
-def _recipe_name(card: ModelCard, turns: Sequence[Turn], wanted: set[str]) -> str:
-    last = turns[-1]
-    shows = _has(last, ImagePart) or ("image" not in wanted and next(_pictures(turns), None) is not None)
-    names = _candidates(_has(last, SpeechPart), shows, "image" in wanted)
-    name = next((name for name in names if name in card.recipes), None)
-    if name is None or (name in READS_IMAGE and "text" not in wanted):
-        raise ProtocolError(
-            f"this model cannot answer a turn of {_kinds(last)} with {' and '.join(sorted(wanted))} alone; "
-            f"it can do {', '.join(card.recipes)}; change what the turn holds or omni.output",
-            code=errors.UNSUPPORTED_VALUE,
-            param="response.omni.output",
-        )
-    return name
+def _only_speaks(recipe: Recipe) -> bool:
+    return makes(recipe) == ("speech",) and reads(recipe) == ("text",)
 
 
-def _candidates(speaks: bool, shows: bool, draws: bool) -> tuple[str, ...]:
-    """Recipes that would do, best first."""
-    if shows:
-        return ("speech_and_image_to_text",) if speaks else ("image_to_text",)
-    if speaks:
-        return ("speech_to_image",) if draws else ("speech_to_text",)
-    # Where there is no recipe for a written reply alone, the reply is read off a picture that is not shown.
-    return ("text_to_image",) if draws else ("text_to_text", "text_to_image")
-
-
-def _with_steps(recipe: Recipe, settings: OmniSettings) -> Recipe:
-    if settings.steps is UNSET or settings.steps is None:
-        return recipe
-    steps = settings.steps
-    slots = tuple(replace(slot, steps=steps) if slot.modality == "image" else slot for slot in recipe.slots)
-    return replace(recipe, slots=slots)
-
-
-def _pictures_first(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """In the order the model was trained on, whatever order the client sent."""
-    return tuple(sorted(parts, key=lambda part: not isinstance(part, ImagePart)))
+def _words(turn: Turn) -> str:
+    return " ".join(part.text for part in turn.parts if isinstance(part, TextPart))
 
 
 def _pictures(turns: Sequence[Turn]) -> Iterator[ImagePart]:
@@ -92,10 +147,9 @@ def _pictures(turns: Sequence[Turn]) -> Iterator[ImagePart]:
     return (part for turn in reversed(turns) for part in reversed(turn.parts) if isinstance(part, ImagePart))
 
 
-def _has(turn: Turn, kind: type[Part]) -> bool:
-    return any(isinstance(part, kind) for part in turn.parts)
+def _kinds(turn: Turn) -> tuple[Modality, ...]:
+    return tuple(dict.fromkeys(KINDS[type(part)] for part in turn.parts))
 
 
-def _kinds(turn: Turn) -> str:
-    names = {TextPart: "text", SpeechPart: "speech", ImagePart: "an image"}
-    return " and ".join(dict.fromkeys(names[type(part)] for part in turn.parts))
+def _listed(kinds: Sequence[Modality]) -> str:
+    return " and ".join("an image" if kind == "image" else kind for kind in kinds)

@@ -1,5 +1,6 @@
 """The server as the stock openai client sees it: nothing of ours on the client's side."""
 
+import base64
 import io
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ from openai.types.realtime import RealtimeServerEvent
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
-from tests.support.live_server import serving
+from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.wire_client import WireClient, connected, image_item, speech
 
@@ -133,6 +134,81 @@ class TestStockClient:
                 if event.type == "response.done":
                     break
         assert "omni.image.partial" in seen
+
+
+AUDIO: Any = {
+    "type": "realtime",
+    "output_modalities": ["audio"],
+    "audio": {
+        "input": {"format": {"type": "audio/pcm", "rate": 24000}, "turn_detection": None},
+        "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "alloy"},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Of a model that speaks."""
+    with serving(ScriptedEngine(speech_s=3.0), SPEAKING_MODEL) as url:
+        yield url
+
+
+class TestAudio:
+    def test_speech_in_speech_out(self, url: str) -> None:
+        with (
+            OpenAI(base_url=url.replace("ws://", "http://") + "/v1", api_key="any") as client,
+            client.realtime.connect(model="any-name") as connection,
+        ):
+            connection.session.update(session=AUDIO)
+            connection.input_audio_buffer.append(audio=speech(24_000))
+            connection.input_audio_buffer.commit()
+            events = ask(connection)
+        deltas = [event.delta for event in events if event.type == "response.output_audio.delta"]
+        assert sum(len(base64.b64decode(delta)) for delta in deltas) == 3 * 24_000 * 2
+        words = [event.delta for event in events if event.type == "response.output_audio_transcript.delta"]
+        assert words == ["here it is"]
+        (part,) = events[-1].response.output[0].content
+        assert (part.type, part.transcript) == ("output_audio", "here it is")
+        assert events[-1].response.output_modalities == ["audio"]
+        assert events[-1].response.usage.output_token_details.audio_tokens == 25
+
+    @pytest.mark.anyio
+    async def test_async_with_a_text_read_aloud(self, url: str) -> None:
+        heard = b""
+        async with (
+            AsyncOpenAI(base_url=url.replace("ws://", "http://") + "/v1", api_key="any") as client,
+            client.realtime.connect(model="any-name") as connection,
+        ):
+            item: Any = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "good morning"}]}
+            await connection.conversation.item.create(item=item)
+            await connection.response.create(response={"output_modalities": ["audio"]})
+            async for event in connection:
+                if event.type == "response.output_audio.delta":
+                    heard += base64.b64decode(event.delta)
+                if event.type == "response.output_audio_transcript.done":
+                    assert event.transcript == "good morning"
+                if event.type == "response.done":
+                    break
+        assert len(heard) == 3 * 24_000 * 2
+
+    def test_every_frame_of_spoken_answers_is_one_it_knows(self, url: str) -> None:
+        with connected(url, max_frame_bytes=2**20) as plain:
+            plain.ask({"type": "session.update", "session": AUDIO}, "session.updated")
+            plain.speak()
+            plain.answer()
+            plain.say("good morning")
+            item_id = plain.answer()["output"][0]["id"]
+            plain.ask({"type": "conversation.item.retrieve", "item_id": item_id}, "conversation.item.retrieved")
+            plain.answer(output_modalities=["text"], metadata={"omni_output": "image"})
+            for event in plain.seen:
+                SERVER_EVENT.validate_python(event, strict=True)
+
+    def test_a_model_that_does_not_speak_says_so_and_answers_in_text(self, client: OpenAI) -> None:
+        with client.realtime.connect(model="any-name") as connection:
+            connection.session.update(session=AUDIO)
+            error = next(event.error for event in connection if event.type == "error")
+            assert error.param == "session.output_modalities"
+            assert ask_in_words(connection, "a red ball")[-1].response.output[0].content[0].text == "here it is"
 
 
 class TestContract:

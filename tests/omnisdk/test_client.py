@@ -10,12 +10,13 @@ import pytest
 from omnisdk import local_runtime
 from omnisdk.client import AsyncClient, Client
 from omnisdk.conversation import Conversation
-from omnisdk.errors import ConnectFailed, LocalRuntimeError, MediaError, OmniError, ResponseFailed
+from omnisdk.errors import ConnectFailed, LocalRuntimeError, MediaError, OmniError, ResponseFailed, ServerError
 from omnisdk.media import Image, Speech
+from omnisdk.settings import SlotSettings
 from runtime.server.settings import ServerSettings
 from tests.support import fake_runtime
 from tests.support.fake_runtime import HEARD, REPLY, FakeRuntime, Script
-from tests.support.live_server import serving
+from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
 
 SPEECH = Speech((np.sin(np.arange(12000) / 9) * 9000).astype(np.int16), sample_rate_hz=16000)
@@ -69,6 +70,13 @@ class TestAsync:
             again = await omni.respond(longer.user("again"))
             assert again.text == REPLY
 
+    async def test_a_spoken_answer(self) -> None:
+        async with FakeRuntime() as fake, AsyncClient(fake.url) as omni:
+            answer = await omni.ask("a cat", output=["speech"])
+            assert answer.speech is not None
+            chat = Conversation().user("a cat").add(answer)
+            assert (await omni.respond(chat.user("and?"))).text == REPLY
+
     async def test_local_runs_and_stops_a_process(self, fake_local: list[str]) -> None:
         client = AsyncClient.local()
         with pytest.raises(OmniError, match="local runtime is not running"):
@@ -120,6 +128,14 @@ class TestSync:
             assert session.last_response is response
             assert len(session.conversation) == 2
             assert session.capabilities is not None
+
+    def test_a_spoken_answer(self, fake_url: str) -> None:
+        with Client(fake_url) as omni, omni.session(output=["speech", "text"]) as session:
+            session.send("a cat")
+            response = session.respond()
+            assert [partial.slots["speech"] for partial in response][-1] == 1.0
+            assert response.speech is not None
+            assert (response.speech.transcript, response.speech.sample_rate_hz) == (REPLY, 24_000)
 
     def test_speaking(self, fake_url: str) -> None:
         with Client(fake_url) as omni, omni.session() as session:
@@ -187,6 +203,47 @@ class TestAgainstTheServer:
                 assert (await omni.ask(SPEECH, output=["text"])).transcript == "a red ball"
                 assert (await omni.ask(picture, "what is it?", output=["text"])).text == "here it is"
                 assert (await omni.ask(SPEECH, picture, output=["text"])).image is None
+
+    async def test_spoken_answers(self) -> None:
+        engine = ScriptedEngine(speech_s=3.2)
+        with serving(engine, SPEAKING_MODEL) as url:
+            async with AsyncClient(url) as omni, omni.session(output=["speech", "text"]) as session:
+                await session.send(SPEECH)
+                response = session.respond()
+                assert [partial.slots["speech"] async for partial in response][-1] == 1.0
+                assert response.speech is not None
+                assert response.speech.duration_s == pytest.approx(3.2, abs=1e-3)
+                assert (response.speech.transcript, response.text) == ("here it is", "here it is")
+                assert session.conversation.items[-1] == response.item
+                assert response.usage is not None
+                assert response.usage.output_token_details.audio_tokens == 25
+                assert (await session.ask("say this")).text == "say this"
+                assert engine.submitted[-1].recipe.name == "text_to_speech"
+                assert (await session.ask(SPEECH, output=["text"])).speech is None
+                assert engine.submitted[-1].recipe.name == "speech_to_text"
+
+    async def test_a_model_that_does_not_speak(self) -> None:
+        with serving(ScriptedEngine()) as url:
+            async with AsyncClient(url) as omni:
+                with pytest.raises(ServerError, match="this model does not speak; leave speech out"):
+                    await omni.ask("a ball", output=["speech"])
+
+    async def test_the_numbers_that_are_told_can_be_changed(self) -> None:
+        engine = ScriptedEngine()
+        with serving(engine) as url:
+            async with AsyncClient(url) as omni, omni.session(slots={"image": SlotSettings(steps=24)}) as session:
+                assert session.capabilities is not None
+                details = {recipe.name: recipe for recipe in session.capabilities.recipe_details}
+                assert list(details) == session.capabilities.recipes
+                picture = details["text_to_image"].slots[0]
+                assert (picture.name, picture.length, picture.steps, picture.schedule) == ("image", 100, 12, "cosine")
+                await session.ask("a ball", recipe="text_to_image", slots={"image": {"temperature": 0.5}})
+                asked = engine.submitted[-1].recipe.slots[0]
+                assert (asked.steps, asked.temperature, asked.top_k) == (24, 0.5, picture.top_k)
+                with pytest.raises(ServerError, match=r"there is no slot 'picture'; .* image, text, transcript"):
+                    await session.ask("a ball", slots={"picture": {"steps": 3}})
+                with pytest.raises(ServerError, match=r"there is no recipe 'captioning'; this model has text_to_image"):
+                    await session.ask("a ball", recipe="captioning")
 
     async def test_asking_about_the_picture_that_was_drawn(self) -> None:
         engine = ScriptedEngine()

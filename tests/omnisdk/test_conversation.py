@@ -50,6 +50,10 @@ class TestWire:
         item = new_item(role, "hello")  # type: ignore[arg-type]
         assert item_from_wire(item_to_wire(item)) == item
 
+    def test_of_what_the_assistant_said_the_words_are_sent(self) -> None:
+        item = new_item("assistant", SPEECH.with_transcript("hello"), PICTURE, SPEECH, "and bye")
+        assert item_from_wire(item_to_wire(item)).parts == (Text("hello"), Text("and bye"))
+
     def test_media_of_the_user(self) -> None:
         item = new_item("user", SPEECH, PICTURE)
         there = item_from_wire(item_to_wire(item))
@@ -102,6 +106,24 @@ class TestReducing:
         assert chat.items[0].status == "in_progress"
         chat = reduce(reduce(chat, picture), output("done", whole))
         assert chat.items == (Item("i2", "assistant", (Text("here"), PICTURE)),)
+
+    def test_a_spoken_answer_from_its_first_event_to_its_last(self) -> None:
+        def sound(samples: list[int]) -> events.ServerEvent:
+            delta = base64.b64encode(np.array(samples, "<i2").tobytes()).decode()
+            place = {"response_id": "r", "item_id": "i2", "output_index": 0, "content_index": 0}
+            return server_event("response.output_audio.delta", delta=delta, **place)
+
+        whole = message("i2", "assistant", "completed", {"type": "output_audio", "transcript": "here it is"})
+        chat = Conversation().add(Item("i2", "assistant", (), "in_progress"))
+        for event in (sound([1, -2]), sound([3]), server_event("conversation.item.done", item=whole)):
+            chat = reduce(chat, event)
+        spoken = Speech.said(np.array([1, -2, 3], np.int16), 24_000, "here it is")
+        assert chat.items == (Item("i2", "assistant", (spoken,)),)
+
+    def test_words_of_an_answer_whose_sound_did_not_come(self) -> None:
+        whole = message("i2", "assistant", "completed", {"type": "output_audio", "transcript": "here"})
+        chat = reduce(Conversation(), server_event("conversation.item.done", item=whole))
+        assert chat.items == (Item("i2", "assistant", (Text("here"),)),)
 
     def test_a_deleted_item(self) -> None:
         chat = Conversation().user("a").user("b")

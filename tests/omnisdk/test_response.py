@@ -9,7 +9,7 @@ from omnisdk.errors import ConnectionLost, OmniError, ResponseUnfinished
 from omnisdk.protocol import events, wire
 from omnisdk.response import Partial, Response, fold_partial
 from omnisdk.session import AsyncSession
-from tests.support.fake_runtime import HEARD, REPLY, FakeRuntime, Script, picture
+from tests.support.fake_runtime import HEARD, REPLY, TONE, FakeRuntime, Script, picture
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +32,15 @@ class TestFolding:
         partial = fold_partial(Partial(), progress(2, 0.5))
         assert (partial.step, partial.steps, partial.progress, partial.eta_ms) == (2, 4, 0.5, 10)
         assert str(partial) == "step 2/4 50%"
+
+    def test_progress_of_each_slot(self) -> None:
+        shares = {"text": 1.0, "speech": 0.25}
+        event = server_event(
+            "omni.progress", response_id="r", step=2, steps=4, unmasked_ratio=0.5, eta_ms=10, slots=shares
+        )
+        assert fold_partial(Partial(), event).slots == shares
+        assert fold_partial(Partial(), progress(2, 0.5)).slots == {}
+        assert len({Partial(slots=shares), Partial()}) == 2
 
     def test_masked_text_is_shown_as_such(self) -> None:
         partial = fold_partial(Partial(), text_partial("text", "two red apples", (4, 7), (8, 10)))
@@ -188,11 +197,38 @@ class TestFinished:
             assert "status='completed'" in repr(response)
             assert "image/png" in response._repr_mimebundle_()
 
+    async def test_a_spoken_answer(self) -> None:
+        async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            response = session.respond(output=["speech", "text"])
+            shares = [partial.slots["speech"] async for partial in response]
+            assert shares == [0.25, 0.5, 0.75, 1.0]
+            assert response.speech is not None
+            assert response.speech.pcm.astype("<i2").tobytes() == TONE
+            assert (response.speech.sample_rate_hz, response.speech.transcript) == (24_000, REPLY)
+            assert response.text == REPLY
+            assert response.image is None
+            assert response.item.parts == (response.speech,)
+            assert session.conversation.items[-1] == response.item
+            assert "speech=Speech 0.53 s" in repr(response)
+            assert "<audio controls" in str(response._repr_mimebundle_()["text/html"])
+
+    async def test_an_answer_without_speech(self) -> None:
+        async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
+            response = await session.ask("apples")
+            assert response.speech is None
+            assert "text/html" not in response._repr_mimebundle_()
+
     async def test_reading_it_too_early(self) -> None:
         async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
             await session.send("apples")
             response = session.respond()
-            for read in (lambda: response.text, lambda: response.image, lambda: response.transcript):
+            for read in (
+                lambda: response.text,
+                lambda: response.image,
+                lambda: response.speech,
+                lambda: response.transcript,
+            ):
                 with pytest.raises(ResponseUnfinished, match="await it first"):
                     read()
             assert "in_progress" in repr(response)

@@ -18,7 +18,7 @@ from omnisdk.errors import (
 )
 from omnisdk.media import Image, Speech
 from omnisdk.session import AsyncSession, realtime_url
-from omnisdk.settings import GenerationSettings
+from omnisdk.settings import GenerationSettings, SlotSettings
 from tests.support.fake_runtime import HEARD, REPLY, FakeRuntime, Script
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +44,21 @@ class TestOpening:
             assert session.capabilities is not None
             assert session.capabilities.recipes == ["speech_to_image", "text_to_image"]
 
+    async def test_the_numbers_of_slots_reach_the_server(self) -> None:
+        slots = {"image": SlotSettings(steps=24, temperature=0.7)}
+        async with live(recipe="text_to_image", slots=slots) as (session, fake):
+            omni = fake.received_of("session.update")[0]["session"]["omni"]
+            assert omni["recipe"] == "text_to_image"
+            assert omni["generation"] == {"image": {"steps": 24, "temperature": 0.7}}
+            await session.ask("a cat", recipe="captioning", slots={"text": {"length": 8}})
+            omni = fake.received_of("response.create")[0]["response"]["omni"]
+            assert omni == {"recipe": "captioning", "generation": {"text": {"length": 8}}}
+
+    async def test_speech_is_asked_for_in_both_ways(self) -> None:
+        async with live(output=["speech", "text"]) as (_session, fake):
+            update = fake.received_of("session.update")[0]["session"]
+            assert (update["omni"]["output"], update["output_modalities"]) == (["speech", "text"], ["audio"])
+
     async def test_a_conversation_is_told_to_the_server(self) -> None:
         chat = Conversation(system="Be brief.").user("hello").assistant("hi").user("what is this?", PICTURE)
         async with FakeRuntime() as fake, AsyncSession(fake.url, conversation=chat) as session:
@@ -65,6 +80,14 @@ class TestOpening:
             shown, said = ("user", ["input_image"]), ("user", ["input_text"])
             assert kinds == [said, shown, ("assistant", ["output_text"]), said, shown, said]
             assert session.conversation == chat
+
+    async def test_spoken_words_of_the_assistant_are_told_as_text(self) -> None:
+        chat = Conversation().user("hello").assistant(SPEECH.with_transcript("hi")).user("again").assistant(SPEECH)
+        async with FakeRuntime() as fake, AsyncSession(fake.url, conversation=chat) as session:
+            told = [event["item"]["content"] for event in fake.received_of("conversation.item.create")]
+            assert told[1] == [{"type": "output_text", "text": "hi"}]
+            assert len(told) == 3
+            assert session.conversation.items[1].parts == (SPEECH.with_transcript("hi"),)
 
     async def test_the_key_is_sent_and_a_wrong_one_is_refused(self) -> None:
         async with FakeRuntime(Script(api_key="right")) as fake:

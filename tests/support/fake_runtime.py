@@ -31,6 +31,7 @@ GRID = 8
 CELL = 10
 HEARD = "draw two red apples"
 REPLY = "two red apples on blue"
+TONE = bytes(range(256)) * 100  # 0.53 s of PCM16 at 24 kHz
 Json = dict[str, Any]
 
 
@@ -107,6 +108,7 @@ class FakeSession:
         self.spoken_item: str | None = None
         self.answer: asyncio.Task[None] | None = None
         self.stop: str | None = None
+        self.speaks = False
         self.numbers = itertools.count(1)
 
     async def run(self) -> None:
@@ -190,7 +192,9 @@ class FakeSession:
         turn, self.turn = self.turn, []
         response_id, item_id = f"resp_{next(self.numbers)}", f"item_{next(self.numbers)}"
         response = {"id": response_id, "object": "realtime.response", "status": "in_progress", "output": []}
-        response |= {"metadata": wanted.get("metadata"), "output_modalities": ["text"]}
+        self.speaks = "speech" in omni["output"]
+        modalities = ["audio"] if self.speaks else ["text"]
+        response |= {"metadata": wanted.get("metadata"), "output_modalities": modalities}
         item = {"id": item_id, "object": "realtime.item", "type": "message", "role": "assistant"}
         await self.send("response.created", response=response)
         await self.send(
@@ -268,7 +272,10 @@ class FakeSession:
                     **common,
                 )
             elif kind == "progress":
-                await self.send("omni.progress", unmasked_ratio=ratio, eta_ms=(steps - step) * 2, **common)
+                shares = {"speech": ratio} if self.speaks else {"image": ratio}
+                await self.send(
+                    "omni.progress", unmasked_ratio=ratio, eta_ms=(steps - step) * 2, slots=shares, **common
+                )
 
     async def finish(
         self, response: Json, item: Json, step: int, steps: int, seed: int, spoken: bool, wants_image: bool
@@ -288,17 +295,14 @@ class FakeSession:
             await self.send("response.done", response=ended)
             return
         place = {"response_id": response_id, "item_id": item_id, "output_index": 0, "content_index": 0}
-        await self.send("response.content_part.added", part={"type": "text", "text": ""}, **place)
-        await self.send("response.output_text.delta", delta=REPLY, **place)
-        await self.send("response.output_text.done", text=REPLY, **place)
-        await self.send("response.content_part.done", part={"type": "text", "text": REPLY}, **place)
+        part = await (self.say(place) if self.speaks else self.write(place))
         image = {"id": "asset_1", "url": "/v1/assets/asset_1", "mime": "image/png", "width": 80, "height": 80}
         if wants_image and self.opted_in:
             b64 = base64.b64encode(picture(set())).decode()
             await self.send(
                 "omni.image.done", response_id=response_id, item_id=item_id, output_index=0, image=image, b64=b64
             )
-        whole = {**item, "status": "completed", "content": [{"type": "output_text", "text": REPLY}]}
+        whole = {**item, "status": "completed", "content": [part]}
         if wants_image:
             whole["omni"] = {"images": [image]}
         await self.send("response.output_item.done", response_id=response_id, output_index=0, item=whole)
@@ -326,6 +330,25 @@ class FakeSession:
             ended["omni"] = {"reason": "finalized"}
         await self.send("response.done", response=ended)
 
+    async def write(self, place: Json) -> Json:
+        """A written answer; returns the part as the item holds it."""
+        await self.send("response.content_part.added", part={"type": "text", "text": ""}, **place)
+        await self.send("response.output_text.delta", delta=REPLY, **place)
+        await self.send("response.output_text.done", text=REPLY, **place)
+        await self.send("response.content_part.done", part={"type": "text", "text": REPLY}, **place)
+        return {"type": "output_text", "text": REPLY}
+
+    async def say(self, place: Json) -> Json:
+        """A spoken answer in two pieces."""
+        await self.send("response.content_part.added", part={"type": "audio", "transcript": ""}, **place)
+        await self.send("response.output_audio_transcript.delta", delta=REPLY, **place)
+        for piece in (TONE[:10_000], TONE[10_000:]):
+            await self.send("response.output_audio.delta", delta=base64.b64encode(piece).decode(), **place)
+        await self.send("response.output_audio.done", **place)
+        await self.send("response.output_audio_transcript.done", transcript=REPLY, **place)
+        await self.send("response.content_part.done", part={"type": "audio", "transcript": REPLY}, **place)
+        return {"type": "output_audio", "transcript": REPLY}
+
     def session(self) -> Json:
         session: Json = {
             "type": "realtime",
@@ -340,7 +363,7 @@ class FakeSession:
             "omni.session.capabilities",
             version="omni.v1",
             modalities_in=["text", "speech", "image"],
-            modalities_out=["text", "image"],
+            modalities_out=["text", "image", "speech"],
             image={"width": 80, "height": 80, "columns": GRID, "rows": GRID},
             speech_in={"sample_rate_hz": 16000, "max_seconds": self.script.max_speech_s},
             recipes=["speech_to_image", "text_to_image"],

@@ -5,13 +5,14 @@ import threading
 from collections.abc import Iterator
 
 from runtime.engine.engine import Engine
-from runtime.engine.recipe import EMBEDDED_RECIPES
+from runtime.engine.recipe import EMBEDDED_RECIPES, PUBLISHED_RECIPES
 from runtime.server.app import create_app
 from runtime.server.model_card import ModelCard, PictureShape
 from runtime.server.serving import Server, bind, url_of
 from runtime.server.settings import ServerSettings
 
 MODEL = ModelCard("omni-test", EMBEDDED_RECIPES, PictureShape(32, 32, 4, 4))
+SPEAKING_MODEL = ModelCard("omni-voice", PUBLISHED_RECIPES, PictureShape(32, 32, 4, 4))
 
 
 @contextlib.contextmanager

@@ -9,22 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.engine.engine import Sink
-from runtime.engine.output import Finished, SlotState, Started, StepOutput, TextSpan, Usage
+from runtime.engine.output import Finished, SlotState, Sound, Started, StepOutput, TextSpan, Usage
 from runtime.engine.recipe import SlotRecipe
 from runtime.engine.request import GenerationRequest
 
 ROWS = COLUMNS = 4
 CELL_PX = 8
+NUM_SPEECH_TOKENS = 25
+SPOKEN_RATE_HZ = 22_050
 
 
 @dataclass
 class ScriptedEngine:
-    """texts: what each text slot says. A step takes `step_s`; `hold` keeps every answer before its last step.
+    """texts: what each text slot says. speech_s: how long a speech slot sounds.
+
+    A step takes `step_s`; `hold` keeps every answer before its last step.
 
     fails: end each request with this error instead. submitted, cancelled: what was asked of it.
     """
 
     texts: Mapping[str, str] = field(default_factory=lambda: {"transcript": "a red ball", "text": "here it is"})
+    speech_s: float = 0.5
     num_steps: int = 4
     step_s: float = 0.0
     fails: str | None = None
@@ -73,7 +78,14 @@ class ScriptedEngine:
         return request_id in self.cancelled or request_id in self._finalized
 
     def _finished(self, request: GenerationRequest, slots: tuple[SlotState, ...], steps: int) -> Finished:
-        usage = Usage(input_text=3, output_text=5, output_image=ROWS * COLUMNS, steps=steps)
+        made = {slot.modality: len(slot.tokens) for slot in slots if slot.modality != "text"}
+        usage = Usage(
+            input_text=3,
+            output_text=5,
+            output_image=made.get("image", 0),
+            output_speech=made.get("speech", 0),
+            steps=steps,
+        )
         if request.request_id in self.cancelled:
             return Finished(request.request_id, "cancelled", tuple(_shown(slot, 0.5) for slot in slots), usage, steps)
         status = "incomplete" if request.request_id in self._finalized else "completed"
@@ -84,6 +96,9 @@ class ScriptedEngine:
             tokens = np.arange(ROWS * COLUMNS, dtype=np.int64)
             state = SlotState(slot.name, "image", tokens, _sure(tokens), grid=(ROWS, COLUMNS))
             return replace(state, image=_picture(1.0))
+        if slot.modality == "speech":
+            tokens = np.arange(NUM_SPEECH_TOKENS, dtype=np.int64)
+            return SlotState(slot.name, "speech", tokens, _sure(tokens), speech=_tone(self.speech_s))
         text = self.texts.get(slot.name, slot.name)
         tokens = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64)
         spans = (TextSpan(0, len(text), False, 0.9),)
@@ -95,6 +110,8 @@ def _shown(slot: SlotState, ratio: float, preview: bool = False) -> SlotState:
     known = round(len(slot.tokens) * ratio)
     tokens = np.where(np.arange(len(slot.tokens)) < known, slot.tokens, -1)
     confidence = np.where(tokens < 0, 0.0, slot.confidence).astype(np.float32)
+    if slot.modality == "speech":
+        return replace(slot, tokens=tokens, confidence=confidence, speech=slot.speech if ratio == 1 else None)
     if slot.text is None:
         return replace(slot, tokens=tokens, confidence=confidence, image=_picture(ratio) if preview else None)
     text = slot.text[:known] + "▒" * (len(slot.text) - known)
@@ -104,6 +121,12 @@ def _shown(slot: SlotState, ratio: float, preview: bool = False) -> SlotState:
 
 def _picture(ratio: float) -> NDArray[np.uint8]:
     return np.full((ROWS * CELL_PX, COLUMNS * CELL_PX, 3), round(200 * ratio), np.uint8)
+
+
+def _tone(seconds: float) -> Sound:
+    """440 Hz at a quarter of full loudness."""
+    time = np.arange(round(seconds * SPOKEN_RATE_HZ)) / SPOKEN_RATE_HZ
+    return Sound((8192 * np.sin(2 * np.pi * 440 * time)).astype(np.int16), SPOKEN_RATE_HZ)
 
 
 def _sure(tokens: NDArray[np.int64]) -> NDArray[np.float32]:

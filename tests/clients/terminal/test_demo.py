@@ -17,7 +17,7 @@ from omnisdk import local_runtime
 from omnisdk.errors import LocalRuntimeError, OmniError
 from omnisdk.media import Image, Speech
 from tests.support import fake_runtime
-from tests.support.fake_runtime import GRID, HEARD, REPLY, FakeRuntime, Script
+from tests.support.fake_runtime import GRID, HEARD, REPLY, TONE, FakeRuntime, Script
 
 ROOT = Path(__file__).parents[3]
 FAKE_COMMAND = [sys.executable, str(Path(fake_runtime.__file__)), "serve"]
@@ -100,6 +100,14 @@ def test_a_written_request(out: Path) -> None:
     assert set(outcome["files"]) == {"image", "filmstrip", "reply"}
 
 
+def test_a_spoken_reply(wav: Path, out: Path) -> None:
+    outcome = json.loads(run_demo("--wav", wav, "--out", out, "--speak", "--json").stdout)
+    assert set(outcome["files"]) == {"transcript", "reply", "speech"}
+    spoken = Speech(out / "reply.wav")
+    assert (spoken.sample_rate_hz, spoken.pcm.astype("<i2").tobytes()) == (24_000, TONE)
+    assert str(out / "reply.wav") in run_demo("--wav", wav, "--out", out, "--speak").stdout
+
+
 def test_a_question_about_a_picture(picture: Path, out: Path) -> None:
     outcome = json.loads(run_demo("--image", picture, "--question", "what is it?", "--out", out, "--json").stdout)
     assert outcome["text"] == REPLY
@@ -131,6 +139,9 @@ def test_a_server_elsewhere(fake_server: FakeRuntime, wav: Path, picture: Path, 
     content = fake_server.received_of("conversation.item.create")[0]["item"]["content"]
     assert [part["type"] for part in content] == ["input_audio", "input_image"]
     assert fake_server.received_of("session.update")[0]["session"]["omni"]["output"] == ["text"]
+    assert run_demo("--text", "a cat", "--set", "image.steps=9", "--recipe", "text_to_image", *options).exit_code == 0
+    omni = fake_server.received_of("response.create")[-1]["response"]["omni"]
+    assert (omni["recipe"], omni["generation"]) == ("text_to_image", {"image": {"steps": 9}})
     refused = run_demo("--text", "a cat", "--url", fake_server.url, "--api-key", "wrong", "--out", out)
     assert refused.exit_code == 1
     assert "refused the session (HTTP 401: wrong key)" in refused.stderr
@@ -191,6 +202,7 @@ class TestBadInput:
     def test_options_that_do_not_go_together(self, wav: Path, out: Path) -> None:
         assert "give one of them" in self.failed("--wav", wav, "--text", "a cat", "--out", out)
         assert "give --image" in self.failed("--question", "what?", "--out", out)
+        assert "image.steps=0: setting 'steps' got '0'" in self.failed("--set", "image.steps=0", "--out", out)
         assert "--text is empty" in self.failed("--text", " ", "--out", out)
 
 

@@ -11,19 +11,25 @@ from clients.terminal.view import PlainView
 from omnisdk import local_runtime
 from omnisdk.client import AsyncClient
 from omnisdk.media import Image, Speech
+from omnisdk.settings import GenerationSettings, SlotSettings
 from tests.support import fake_runtime
-from tests.support.fake_runtime import HEARD, REPLY, FakeRuntime, Script
+from tests.support.fake_runtime import HEARD, REPLY, TONE, FakeRuntime
 
 pytestmark = pytest.mark.anyio
 
 
 async def talked(
-    lines: list[str], monkeypatch: pytest.MonkeyPatch, script: Script | None = None
+    lines: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    out: Path = Path("nowhere"),
+    *,
+    speak: bool = False,
+    settings: GenerationSettings | None = None,
 ) -> tuple[str, FakeRuntime]:
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(lines) + "\n"))
     shown = io.StringIO()
-    async with FakeRuntime(script or Script()) as fake:
-        await talk(AsyncClient(fake.url), PlainView(shown))
+    async with FakeRuntime() as fake:
+        await talk(AsyncClient(fake.url), PlainView(shown), out, settings, speak=speak)
     return shown.getvalue(), fake
 
 
@@ -45,6 +51,34 @@ async def test_a_recording_and_a_picture(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert "Image 8x8; now ask about it" in shown
     wanted = [event["response"]["omni"]["output"] for event in fake.received_of("response.create")]
     assert wanted == [["image", "text"], ["text"], ["image", "text"], ["text"]]
+
+
+async def test_spoken_answers_are_saved_one_after_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    out = tmp_path / "said"
+    shown, fake = await talked(["hello", "and bye"], monkeypatch, out, speak=True)
+    assert [path.name for path in sorted(out.iterdir())] == ["reply-1.wav", "reply-2.wav"]
+    assert Speech(out / "reply-1.wav").pcm.astype("<i2").tobytes() == TONE
+    assert f"{out / 'reply-2.wav'}: Speech 0.53 s at 24000 Hz {REPLY!r}" in shown
+    assert fake.received_of("response.create")[0]["response"]["omni"]["output"] == ["speech", "text"]
+
+
+async def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    shown, _fake = await talked(["hello", "again"], monkeypatch, tmp_path / "file", speak=True)
+    assert shown.count("cannot be written") == 2
+
+
+async def test_numbers_hold_from_the_line_that_sets_them_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = GenerationSettings(recipe="text_to_image", slots={"image": SlotSettings(steps=9)})
+    lines = ["a cat", "/set image.steps=4 text.top_k=5", "a dog", "/set", "/set image.steps=0"]
+    shown, fake = await talked(lines, monkeypatch, settings=settings)
+    asked = [event["response"]["omni"] for event in fake.received_of("response.create")]
+    assert [omni["recipe"] for omni in asked] == ["text_to_image"] * 2
+    assert asked[0]["generation"] == {"image": {"steps": 9}}
+    assert asked[1]["generation"] == {"image": {"steps": 4}, "text": {"top_k": 5}}
+    assert "\nimage: steps 4\ntext: top_k 5\n" in shown
+    assert "nothing to set; write SLOT.SETTING=VALUE" in shown
+    assert "error: image.steps=0: setting 'steps' got '0'" in shown
 
 
 async def test_an_error_of_one_turn_does_not_end_the_talk(monkeypatch: pytest.MonkeyPatch) -> None:

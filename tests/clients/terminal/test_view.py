@@ -24,6 +24,8 @@ def half_masked() -> Partial:
 def test_the_progress_line() -> None:
     assert progress_line(half_masked(), bar=False) == "step  2/4   50%  about 0.7 s to go  says: two ▒▒▒ apples"
     assert progress_line(half_masked(), bar=True).startswith("━" * 12 + "╌" * 12)
+    speaking = Partial(text="here", slots={"text": 1.0, "speech": 0.25})
+    assert progress_line(speaking, bar=False).endswith("says: here  speech: 25%")
     assert "heard: dr▒▒" in progress_line(Partial(transcript="dr▒▒"), bar=False)
 
 

@@ -116,3 +116,19 @@ def test_no_player(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(MediaError, match=r"no player found .* save it instead"):
         Speech(tone(0.1), sample_rate_hz=16000).play()
+
+
+def test_what_a_model_says_may_be_of_any_length() -> None:
+    long = Speech.said(np.zeros(16_000 * 40, np.int16), 16_000, "hm")
+    assert (long.duration_s, long.transcript) == (40.0, "hm")
+    assert long.resampled(24_000).duration_s == pytest.approx(40.0)
+    assert long.resampled(24_000).transcript == "hm"
+    assert not long.pcm.flags.writeable
+    assert Speech.said(np.zeros(3, np.int16), 24_000).duration_s < 0.1
+    with pytest.raises(MediaError, match="speech may be 30 s"):
+        Speech(long.pcm, sample_rate_hz=16_000)
+
+
+def test_the_same_speech_with_other_words() -> None:
+    speech = Speech(np.full(4800, 0.1), sample_rate_hz=24_000, transcript="a")
+    assert speech.with_transcript("b") == Speech(speech.pcm, sample_rate_hz=24_000, transcript="b")

@@ -17,6 +17,7 @@ from omnisdk.protocol.settings import (
     AudioInput,
     AudioSettings,
     OmniSettings,
+    OutputModality,
     ResponseSettings,
     SessionSettings,
 )
@@ -84,6 +85,19 @@ class TestSettings:
         param = "session.output_modalities"
         assert_refused(lambda: rules.update(wanted), errors.INVALID_VALUE, param, r'output_modalities \["text"\]')
 
+    def test_speech_is_refused_by_a_model_that_does_not_speak(self, rules: SessionRules) -> None:
+        omni = OmniSettings(output=["speech"])
+        code, told = errors.UNSUPPORTED_VALUE, "does not speak; leave speech out"
+        assert_refused(lambda: rules.update(SessionSettings(omni=omni)), code, "session.omni.output", told)
+        assert not rules.opted_in
+        param = "response.omni.output"
+        assert_refused(lambda: rules.answer_omni(ResponseSettings(omni=omni)), code, param, told)
+        named = ResponseSettings(metadata={"omni_output": "speech,text"})
+        assert_refused(lambda: rules.answer_omni(named), code, param, told)
+        audio = ResponseSettings(output_modalities=["audio"])
+        param = "response.output_modalities"
+        assert_refused(lambda: rules.check_response(audio), errors.INVALID_VALUE, param, "answers in text")
+
     def test_tools_are_refused_and_none_are_fine(self, rules: SessionRules) -> None:
         rules.update(SessionSettings(tools=[]))
         wanted = SessionSettings(tools=[{"type": "function"}])
@@ -114,6 +128,48 @@ class TestSettings:
         wanted = ResponseSettings(metadata={"omni_output": "smell"})
         param = "response.metadata.omni_output"
         assert_refused(lambda: rules.answer_omni(wanted), errors.INVALID_VALUE, param, "smell")
+
+
+class TestSpokenAnswers:
+    """What a client of the plain protocol says of output_modalities, and the extension's output, go together."""
+
+    def test_audio_is_speech_with_its_words(self) -> None:
+        rules = new_rules(speaks=True)
+        assert rules.omni.output == ["text", "image"]
+        assert rules.update(SessionSettings(output_modalities=["audio"])).output_modalities == ["audio"]
+        assert rules.omni.output == ["speech", "text"]
+        assert rules.answer_omni(ResponseSettings(output_modalities=["text"])).output == ["text"]
+        rules.update(SessionSettings(output_modalities=["text"]))
+        assert rules.omni.output == ["text", "image"]
+        assert rules.answer_omni(ResponseSettings(output_modalities=["audio"])).output == ["speech", "text"]
+
+    def test_the_extension_wins_where_both_are_named(self) -> None:
+        rules = new_rules(speaks=True)
+        changed = rules.update(SessionSettings(output_modalities=["text"], omni=OmniSettings(output=["speech"])))
+        assert (changed.output_modalities, rules.omni.output) == (["audio"], ["speech"])
+        own = ResponseSettings(output_modalities=["audio"], omni=OmniSettings(output=["image"]))
+        assert rules.answer_omni(own).output == ["image"]
+
+    def test_what_was_said_before_opting_in_holds(self) -> None:
+        rules = new_rules(speaks=True)
+        rules.update(SessionSettings(output_modalities=["audio"]))
+        changed = rules.update(SessionSettings(omni=OmniSettings(seed=3)))
+        assert (changed.output_modalities, rules.omni.output) == (["audio"], ["speech", "text"])
+
+    @pytest.mark.parametrize(
+        ("output", "left"), [(["speech", "text"], ["text"]), (["speech"], ["text"]), (["image", "speech"], ["image"])]
+    )
+    def test_text_takes_the_speech_out(self, output: list[OutputModality], left: list[OutputModality]) -> None:
+        rules = new_rules(speaks=True, opted_in=True)
+        rules.update(SessionSettings(omni=OmniSettings(output=output)))
+        assert rules.update(SessionSettings(output_modalities=["text"])).omni.output == left  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize("modalities", [[], ["image"], ["text", "audio"]])
+    def test_other_modalities(self, modalities: list[str]) -> None:
+        wanted = SessionSettings(output_modalities=modalities)
+        told = r'send output_modalities \["text"\] or \["audio"\]'
+        update = new_rules(speaks=True).update
+        assert_refused(lambda: update(wanted), errors.INVALID_VALUE, "session.output_modalities", told)
 
 
 class TestInputBuffer:

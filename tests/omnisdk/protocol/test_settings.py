@@ -5,6 +5,7 @@ from omnisdk.protocol.settings import (
     AudioSettings,
     OmniSettings,
     SessionSettings,
+    SlotSettings,
     merged,
 )
 
@@ -32,3 +33,16 @@ def test_null_is_a_value() -> None:
 def test_the_old_settings_do_not_change() -> None:
     merged(DEFAULT_OMNI, OmniSettings(steps=3))
     assert DEFAULT_OMNI.steps is None
+
+
+def test_the_numbers_of_slots_are_laid_over_one_by_one() -> None:
+    old = merged(DEFAULT_OMNI, OmniSettings(generation={"image": SlotSettings(steps=9, top_k=5)}))
+    new = OmniSettings(generation={"image": SlotSettings(top_k=None), "text": SlotSettings(length=8)})
+    both = {"image": SlotSettings(steps=9, top_k=None), "text": SlotSettings(length=8)}
+    assert merged(old, new).generation == both
+    assert merged(old, OmniSettings(generation={})).generation == old.generation
+
+
+def test_free_objects_are_replaced() -> None:
+    old = SessionSettings(tracing={"group_id": "a", "workflow_name": "b"})
+    assert merged(old, SessionSettings(tracing={"group_id": "c"})).tracing == {"group_id": "c"}

@@ -1,5 +1,5 @@
 from omnisdk.protocol.events import ConversationItemCreate, SessionUpdate
-from omnisdk.protocol.shape import allowed_at, unknown_field
+from omnisdk.protocol.shape import allowed_at, unknown_field, value_at
 
 
 def test_known_fields_are_fine() -> None:
@@ -24,7 +24,7 @@ def test_values_of_the_wrong_kind_are_left_to_decoding() -> None:
 
 def test_allowed_values_of_literals_and_tags() -> None:
     assert allowed_at(SessionUpdate, "session.omni.partials") == ["'both'", "'off'", "'preview'", "'tokens'"]
-    assert allowed_at(SessionUpdate, "session.omni.output[...]") == ["'image'", "'text'"]
+    assert allowed_at(SessionUpdate, "session.omni.output[...]") == ["'image'", "'speech'", "'text'"]
     assert allowed_at(ConversationItemCreate, "item.type") == ["'message'"]
     assert "'input_audio'" in allowed_at(ConversationItemCreate, "item.content[0].type")
 
@@ -32,3 +32,25 @@ def test_allowed_values_of_literals_and_tags() -> None:
 def test_no_values_where_they_cannot_be_counted() -> None:
     assert allowed_at(SessionUpdate, "session.instructions") == []
     assert allowed_at(SessionUpdate, "no.such.path") == []
+
+
+def test_an_unknown_field_is_found_in_a_free_object_of_known_values() -> None:
+    message = {"type": "session.update", "session": {"omni": {"generation": {"text": {}, "image": {"colour": 1}}}}}
+    assert unknown_field(message, SessionUpdate) == "session.omni.generation.image.colour"
+
+
+def test_allowed_ranges() -> None:
+    assert allowed_at(SessionUpdate, "session.omni.steps") == ["1 to 100"]
+    assert allowed_at(SessionUpdate, "session.omni.deadline_ms") == ["1 or more"]
+    slot = "session.omni.generation[...]"
+    assert allowed_at(SessionUpdate, f"{slot}.top_p") == ["more than 0, up to 1"]
+    assert allowed_at(SessionUpdate, f"{slot}.temperature") == ["0 to 2"]
+    assert allowed_at(SessionUpdate, f"{slot}.schedule") == ["'cosine'", "'linear'"]
+
+
+def test_what_stands_at_a_path() -> None:
+    message = {"item": {"content": [{"text": "a"}, {"text": "b"}]}}
+    assert value_at(message, "item.content[1].text") == "b"
+    assert value_at(message, "item.content[2].text") is None
+    assert value_at(message, "item.content.text") is None
+    assert value_at(message, "") is message

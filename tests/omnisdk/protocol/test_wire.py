@@ -115,6 +115,25 @@ class TestDecodingOnTheServer:
         error = refusal({"type": "session.update", "session": {"omni": {"steps": steps}}})
         assert (error.code, error.param) == (errors.INVALID_VALUE, "session.omni.steps")
 
+    @pytest.mark.parametrize(
+        ("slot", "code", "field", "told"),
+        [
+            ({"steps": 5000}, errors.INVALID_VALUE, "steps", "5000 came, expected `int` <= 1024; send 1 to 1024"),
+            ({"top_p": 0}, errors.INVALID_VALUE, "top_p", "0 came, expected `float` > 0.0; send more than 0, up to 1"),
+            ({"schedule": "cubic"}, errors.INVALID_VALUE, "schedule", "'cubic'; send 'cosine' or 'linear'"),
+            ({"top_k": "many"}, errors.INVALID_TYPE, "top_k", "got `str`; send 0 to 200000"),
+            ({"colour": 1}, errors.UNKNOWN_PARAMETER, "colour", "leave it out"),
+        ],
+    )
+    def test_a_wrong_number_of_a_slot_is_named_with_its_slot(
+        self, slot: dict[str, object], code: str, field: str, told: str
+    ) -> None:
+        omni = {"generation": {"text": {"steps": 3}, "image": slot}}
+        error = refusal({"type": "session.update", "session": {"omni": omni}})
+        assert (error.code, error.param) == (code, f"session.omni.generation.image.{field}")
+        assert f"session.omni.generation.image.{field}" in error.message
+        assert told in error.message
+
     def test_too_large_a_frame_names_both_sizes(self) -> None:
         error = refusal({"type": "input_audio_buffer.append", "audio": "A" * 200}, max_bytes=100)
         assert error.code == errors.MESSAGE_TOO_LARGE

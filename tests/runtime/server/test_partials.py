@@ -98,6 +98,13 @@ async def test_progress_is_in_whole_milliseconds() -> None:
     assert (progress.step, progress.unmasked_ratio, progress.eta_ms) == (1, 0.25, 13)
 
 
+async def test_progress_of_each_slot() -> None:
+    spoken = SlotState("speech", "speech", np.array([4, -1, -1]), np.zeros(3, np.float32))
+    progress = (await stream("preview").render(step(2, drawn(1, 2, 3, -1), WORDS, spoken)))[-1]
+    assert isinstance(progress, events.OmniProgress)
+    assert progress.slots == {"image": 0.75, "text": 0.0, "speech": 0.3333}
+
+
 async def test_a_preview_too_large_for_a_frame_is_left_out() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), np.uint8)
     told = await stream("preview").render(step(1, replace(drawn(1, 2, 3, -1), image=noise)))

@@ -1,5 +1,6 @@
 import base64
 import io
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from runtime.engine.request import ImagePart, SpeechPart, TextPart
-from tests.support.live_server import serving
+from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.wire_client import Event, WireClient, connected, image_item, speech, text_item
 
@@ -140,6 +141,134 @@ class TestAnswers:
         assert said == [(TextPart("be brief"),), (TextPart("be long"),)]
 
 
+@pytest.fixture(scope="module")
+def speaking_server() -> Iterator[tuple[str, ScriptedEngine]]:
+    engine = ScriptedEngine(speech_s=5.0)
+    with serving(engine, SPEAKING_MODEL) as url:
+        yield url, engine
+
+
+class TestSpokenAnswers:
+    @pytest.fixture
+    def engine(self, speaking_server: tuple[str, ScriptedEngine]) -> Iterator[ScriptedEngine]:
+        engine = speaking_server[1]
+        engine.submitted.clear()
+        yield engine
+        engine.hold, engine.fails = False, None
+
+    @pytest.fixture
+    def plain(self, speaking_server: tuple[str, ScriptedEngine], engine: ScriptedEngine) -> Iterator[WireClient]:
+        with connected(speaking_server[0], max_frame_bytes=256 * 1024) as client:
+            yield client
+
+    @pytest.fixture
+    def omni(self, speaking_server: tuple[str, ScriptedEngine], engine: ScriptedEngine) -> Iterator[WireClient]:
+        with connected(speaking_server[0], subprotocols=["omni.v1"]) as client:
+            yield client
+
+    def test_events_come_in_order(self, plain: WireClient, engine: ScriptedEngine) -> None:
+        plain.ask({"type": "session.update", "session": {"output_modalities": ["audio"]}}, "session.updated")
+        plain.speak()
+        begun = len(plain.seen)
+        done = plain.answer()
+        assert engine.submitted[0].recipe.name == "speech_to_speech"
+        assert plain.types()[begun:] == [
+            "response.created",
+            "response.output_item.added",
+            "conversation.item.added",
+            "response.content_part.added",
+            "response.output_audio_transcript.delta",
+            "response.output_audio.delta",
+            "response.output_audio.delta",
+            "response.output_audio.delta",
+            "response.output_audio.done",
+            "response.output_audio_transcript.done",
+            "response.content_part.done",
+            "conversation.item.done",
+            "response.output_item.done",
+            "response.done",
+        ]
+        assert plain.of_type("response.content_part.added")[0]["part"] == {"type": "audio", "transcript": ""}
+        assert plain.of_type("response.content_part.done")[0]["part"] == {"type": "audio", "transcript": "here it is"}
+        assert plain.of_type("response.output_audio_transcript.done")[0]["transcript"] == "here it is"
+        assert done["output"][0]["content"] == [{"type": "output_audio", "transcript": "here it is"}]
+        assert done["output_modalities"] == ["audio"]
+        assert done["usage"]["output_token_details"]["audio_tokens"] == 25
+
+    def test_the_sound_is_what_was_made(self, plain: WireClient, engine: ScriptedEngine) -> None:
+        plain.speak()
+        plain.answer(output_modalities=["audio"])
+        deltas = [base64.b64decode(event["delta"]) for event in plain.of_type("response.output_audio.delta")]
+        pcm = np.frombuffer(b"".join(deltas), "<i2").astype(float)
+        assert len(pcm) == 24_000 * 5
+        spectrum = np.abs(np.fft.rfft(pcm))
+        assert spectrum.argmax() / 5 == 440  # Hz
+        assert 8_000 < np.abs(pcm[1000:-1000]).max() < 8_400
+
+    def test_a_text_is_read_aloud(self, plain: WireClient, engine: ScriptedEngine) -> None:
+        plain.say("good morning")
+        done = plain.answer(metadata={"omni_output": "speech"})
+        assert engine.submitted[0].recipe.name == "text_to_speech"
+        assert done["output"][0]["content"] == [{"type": "output_audio", "transcript": "good morning"}]
+
+    def test_text_means_text(self, plain: WireClient, engine: ScriptedEngine) -> None:
+        plain.speak()
+        done = plain.answer(output_modalities=["text"])
+        assert engine.submitted[0].recipe.name == "speech_to_text"
+        assert done["output"][0]["content"] == [{"type": "output_text", "text": "a red ball"}]
+        assert done["output_modalities"] == ["text"]
+
+    def test_a_later_turn_reads_its_words(self, plain: WireClient, engine: ScriptedEngine) -> None:
+        plain.speak()
+        item_id = plain.answer(output_modalities=["audio"])["output"][0]["id"]
+        retrieve = {"type": "conversation.item.retrieve", "item_id": item_id}
+        item = plain.ask(retrieve, "conversation.item.retrieved")["item"]
+        assert item["content"] == [{"type": "output_audio", "transcript": "here it is"}]
+        plain.speak()
+        plain.answer(output_modalities=["audio"])
+        assert engine.submitted[-1].turns[1].parts == (TextPart("here it is"),)
+        truncate = {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": 10}
+        assert "delete the item instead" in plain.refused(truncate)["message"]
+
+    @pytest.mark.parametrize("fails", [None, "out of memory"])
+    def test_an_answer_that_is_not_finished(self, plain: WireClient, engine: ScriptedEngine, fails: str | None) -> None:
+        plain.speak()
+        engine.hold, engine.fails = True, fails
+        plain.ask(
+            {"type": "response.create", "response": {"output_modalities": ["audio"]}}, "response.content_part.added"
+        )
+        if fails is None:
+            plain.send({"type": "response.cancel"})
+        done = plain.until("response.done")["response"]
+        assert done["status"] == ("cancelled" if fails is None else "failed")
+        assert done["output"][0]["content"] == [{"type": "output_audio", "transcript": ""}]
+        assert "response.output_audio.delta" not in plain.types()
+        assert plain.types()[-6:-3] == [
+            "response.output_audio.done",
+            "response.output_audio_transcript.done",
+            "response.content_part.done",
+        ]
+
+    def test_its_progress_is_told(self, omni: WireClient) -> None:
+        omni.speak()
+        omni.answer(omni={"output": ["speech", "text"]})
+        assert [slot["name"] for slot in omni.of_type("omni.canvas.created")[0]["slots"]] == ["text", "speech"]
+        shares = [event["slots"]["speech"] for event in omni.of_type("omni.progress")]
+        assert shares == sorted(shares)
+        assert shares[-1] == 1.0
+        assert omni.of_type("response.output_audio.delta")
+
+    def test_a_recipe_by_name(self, omni: WireClient, engine: ScriptedEngine) -> None:
+        image = {"type": "conversation.item.create", "item": image_item(png())}
+        omni.ask(image, "conversation.item.done")
+        recipe = {"type": "session.update", "session": {"omni": {"recipe": "captioning"}}}
+        assert omni.ask(recipe, "session.updated")["session"]["omni"]["recipe"] == "captioning"
+        omni.answer()
+        assert engine.submitted[0].recipe.name == "captioning"
+        error = omni.refused({"type": "response.create", "response": {"omni": {"recipe": "speech_to_text"}}})
+        assert (error["code"], error["param"]) == ("unsupported_value", "response.omni.recipe")
+
+
 class TestCancelling:
     def test_cancel_ends_with_response_done(self, client: WireClient, engine: ScriptedEngine) -> None:
         engine.hold = True
@@ -230,6 +359,21 @@ class TestExtension:
         assert (request.seed, request.deadline_ms, request.partial_every, request.previews) == (5, 900, 3, False)
         assert next(slot.steps for slot in request.recipe.slots if slot.name == "image") == 40
 
+    def test_the_numbers_of_slots_reach_the_engine(self, omni: WireClient, engine: ScriptedEngine) -> None:
+        generation = {"image": {"temperature": 0.5, "steps": 7}, "text": {"length": 8}}
+        session = {"omni": {"generation": generation}}
+        told = omni.ask({"type": "session.update", "session": session}, "session.updated")["session"]["omni"]
+        assert told["generation"] == generation
+        omni.say("a red ball")
+        omni.answer(omni={"steps": 40, "generation": {"image": {"temperature": None, "top_k": 9}}})
+        picture, text = engine.submitted[0].recipe.slots
+        assert (picture.steps, picture.temperature, picture.top_k, text.length) == (7, 1.0, 9, 8)
+
+    def test_every_recipe_is_told_with_its_numbers(self, omni: WireClient) -> None:
+        told = omni.ask({"type": "session.update", "session": {"omni": {}}}, "omni.session.capabilities")
+        assert [recipe["name"] for recipe in told["recipe_details"]] == told["recipes"]
+        assert told["recipe_details"][0]["slots"][0]["steps"] == 12
+
     def test_without_a_seed_every_answer_has_its_own(self, omni: WireClient, engine: ScriptedEngine) -> None:
         omni.say("a red ball")
         omni.answer()
@@ -268,6 +412,29 @@ class TestBadInput:
     def test_events(self, client: WireClient, frame: str, code: str, param: str | None) -> None:
         error = client.refused(frame)
         assert (error["code"], error["param"], error["type"]) == (code, param, "invalid_request_error")
+
+    @pytest.mark.parametrize(
+        ("omni", "param", "told"),
+        [
+            ({"recipe": "captioning"}, "recipe", "no recipe 'captioning'; this model has text_to_image"),
+            (
+                {"generation": {"picture": {}}},
+                "generation.picture",
+                "no slot 'picture'; .* are image, text, transcript",
+            ),
+            ({"generation": {"image": {"steps": 0}}}, "generation.image.steps", "0 came, .* send 1 to 1024"),
+            ({"output": ["speech"]}, "output", "output speech came; this model does not speak; leave speech out"),
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["session.update", "response.create"])
+    def test_settings_the_model_has_not(
+        self, client: WireClient, kind: str, omni: Event, param: str, told: str
+    ) -> None:
+        client.say("a red ball")
+        place = kind.partition(".")[0]
+        error = client.refused({"type": kind, place: {"omni": omni}})
+        assert error["param"] == f"{place}.omni.{param}"
+        assert re.search(told, error["message"])
 
     def test_truncate_is_not_supported(self, client: WireClient) -> None:
         event = {"type": "conversation.item.truncate", "item_id": "x", "content_index": 0, "audio_end_ms": 0}

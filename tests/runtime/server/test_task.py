@@ -9,8 +9,9 @@ from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import InputText, Message, Role
 from omnisdk.protocol.settings import DEFAULT_OMNI, OmniSettings, OutputModality, merged
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart, Turn
+from runtime.server.model_card import ModelCard
 from runtime.server.task import choose_task, turns_of
-from tests.support.live_server import MODEL
+from tests.support.live_server import MODEL, SPEAKING_MODEL
 
 TEXT = TextPart("a red ball")
 SPEECH = SpeechPart(np.zeros(2400, np.int16), 24_000)
@@ -22,8 +23,8 @@ def user(*parts: Part) -> Turn:
     return Turn("user", parts)
 
 
-def asking(output: Sequence[OutputModality] = BOTH, **others: int) -> OmniSettings:
-    return merged(DEFAULT_OMNI, OmniSettings(output=list(output), **others))
+def asking(output: Sequence[OutputModality] = BOTH, recipe: str | None = None) -> OmniSettings:
+    return merged(DEFAULT_OMNI, OmniSettings(output=list(output), recipe=recipe))
 
 
 @pytest.mark.parametrize(
@@ -42,20 +43,62 @@ def asking(output: Sequence[OutputModality] = BOTH, **others: int) -> OmniSettin
         ([user(TEXT)], ["text"], "text_to_image"),
     ],
 )
+@pytest.mark.parametrize("turned", [False, True])
 def test_the_recipe_is_chosen_by_what_is_said_and_wanted(
-    turns: list[Turn], output: list[OutputModality], recipe: str
+    turns: list[Turn], output: list[OutputModality], recipe: str, turned: bool
 ) -> None:
-    assert choose_task(MODEL, turns, asking(output))[0].name == recipe
+    assert choose_task(MODEL, turns, asking(output[::-1] if turned else output)).recipe.name == recipe
+
+
+SPOKEN: list[OutputModality] = ["speech", "text"]
+
+
+@pytest.mark.parametrize(
+    ("turns", "output", "recipe", "slots", "outputs"),
+    [
+        ([user(TEXT)], SPOKEN, "text_to_speech", ["speech"], {"speech"}),
+        ([user(SPEECH)], SPOKEN, "speech_to_speech", ["text", "speech"], {"speech", "text"}),
+        ([user(SPEECH)], ["speech"], "speech_to_speech", ["text", "speech"], {"speech"}),
+        ([user(SPEECH)], ["text"], "speech_to_text", ["transcript"], {"text"}),
+        ([user(SPEECH)], ["image", "text"], "speech_to_image", ["image"], {"image"}),
+        ([user(SPEECH)], ["text", "image"], "speech_to_text", ["transcript"], {"text"}),
+        ([user(SPEECH, IMAGE)], SPOKEN, "speech_and_image_to_speech", ["text", "speech"], {"speech", "text"}),
+        ([user(SPEECH, IMAGE)], ["text"], "speech_and_image_to_speech", ["text"], {"text"}),
+        ([user(IMAGE, TEXT)], ["text"], "image_to_text", ["text"], {"text"}),
+        ([user(IMAGE)], SPOKEN, "image_to_text", ["text"], {"text"}),
+        ([user(TEXT)], BOTH, "text_to_image", ["image"], {"image"}),
+        ([user(IMAGE), Turn("assistant", (TEXT,)), user(TEXT)], SPOKEN, "image_to_text", ["text"], {"text"}),
+        ([user(IMAGE), Turn("assistant", (TEXT,)), user(TEXT)], ["speech"], "text_to_speech", ["speech"], {"speech"}),
+        ([user(IMAGE), Turn("assistant", (TEXT,)), user(SPEECH)], SPOKEN, "speech_and_image_to_speech",
+         ["text", "speech"], {"speech", "text"}),
+    ],
+)  # fmt: skip
+def test_a_model_that_speaks(
+    turns: list[Turn], output: list[OutputModality], recipe: str, slots: list[str], outputs: set[str]
+) -> None:
+    task = choose_task(SPEAKING_MODEL, turns, asking(output))
+    assert task.recipe.name == recipe
+    assert [slot.name for slot in task.recipe.slots] == slots
+    assert task.outputs == outputs
 
 
 def test_a_picture_alone_leaves_the_reply_out() -> None:
-    recipe, _ = choose_task(MODEL, [user(SPEECH)], asking(["image"]))
-    assert [slot.name for slot in recipe.slots] == ["transcript", "image"]
+    task = choose_task(MODEL, [user(SPEECH)], asking(["image"]))
+    assert [slot.name for slot in task.recipe.slots] == ["transcript", "image"]
 
 
-def test_a_picture_of_a_picture_is_refused() -> None:
-    with pytest.raises(ProtocolError, match="cannot answer a turn of an image and text with image alone") as caught:
-        choose_task(MODEL, [user(IMAGE, TEXT)], asking(["image"]))
+@pytest.mark.parametrize(
+    ("card", "turn", "output", "told"),
+    [
+        (MODEL, user(IMAGE, TEXT), ["image"], "a turn of an image and text with image alone"),
+        (MODEL, user(TEXT), ["speech"], "a turn of text with speech alone"),
+        (SPEAKING_MODEL, user(TEXT), ["text"], "a turn of text with text alone"),
+        (SPEAKING_MODEL, user(IMAGE), ["speech"], "a turn of an image with speech alone"),
+    ],
+)
+def test_what_the_model_cannot_is_refused(card: ModelCard, turn: Turn, output: list[OutputModality], told: str) -> None:
+    with pytest.raises(ProtocolError, match=f"cannot answer {told}; it can do") as caught:
+        choose_task(card, [turn], asking(output))
     assert (caught.value.code, caught.value.param) == (errors.UNSUPPORTED_VALUE, "response.omni.output")
 
 
@@ -65,27 +108,61 @@ def test_a_model_without_the_recipe() -> None:
         choose_task(card, [user(SPEECH)], asking())
 
 
-def test_steps_are_those_of_the_picture() -> None:
-    recipe, _ = choose_task(MODEL, [user(SPEECH)], asking(steps=33))
-    before = {slot.name: slot.steps for slot in MODEL.recipes["speech_to_image"].slots}
-    assert {slot.name: slot.steps for slot in recipe.slots} == {**before, "image": 33}
+class TestARecipeByName:
+    @pytest.mark.parametrize(
+        ("name", "turn", "outputs"),
+        [
+            ("captioning", user(IMAGE), {"text"}),
+            ("text_to_speech", user(TEXT), {"speech"}),
+            ("speech_to_speech", user(SPEECH), {"text", "speech"}),
+            ("speech_to_text", user(SPEECH, IMAGE), {"text"}),
+        ],
+    )
+    def test_it_makes_all_it_can(self, name: str, turn: Turn, outputs: set[str]) -> None:
+        task = choose_task(SPEAKING_MODEL, [turn], asking(recipe=name))
+        assert task.recipe == SPEAKING_MODEL.recipes[name]
+        assert task.outputs == outputs
+
+    @pytest.mark.parametrize(
+        ("name", "turn", "told"),
+        [
+            ("captioning", user(TEXT), "'captioning' reads an image, and the turn holds text"),
+            ("speech_to_image", user(TEXT, IMAGE), "reads speech, and the turn holds text and an image"),
+            ("text_to_image", user(SPEECH), "reads text, and the turn holds speech"),
+        ],
+    )
+    def test_the_turn_must_hold_what_it_reads(self, name: str, turn: Turn, told: str) -> None:
+        with pytest.raises(ProtocolError, match=f"{told}; .* take another recipe of speech_to_text") as caught:
+            choose_task(SPEAKING_MODEL, [turn], asking(recipe=name))
+        assert (caught.value.code, caught.value.param) == (errors.UNSUPPORTED_VALUE, "response.omni.recipe")
+
+    def test_the_picture_may_stand_further_back(self) -> None:
+        turns = [user(IMAGE), Turn("assistant", (TEXT,)), user(TEXT)]
+        task = choose_task(replace(SPEAKING_MODEL, max_turns=1), turns, asking(recipe="captioning"))
+        assert task.turns == (user(IMAGE, TEXT),)
+
+    def test_a_name_the_model_does_not_know(self) -> None:
+        with pytest.raises(ProtocolError, match="no recipe 'captioning'; this model has text_to_image, ") as caught:
+            choose_task(MODEL, [user(IMAGE)], asking(recipe="captioning"))
+        assert (caught.value.code, caught.value.param) == (errors.INVALID_VALUE, "response.omni.recipe")
+
+
+def test_a_text_that_is_spoken_is_what_is_said() -> None:
+    turn = user(TextPart("good"), TextPart("morning"))
+    assert choose_task(SPEAKING_MODEL, [turn], asking(SPOKEN)).words == "good morning"
+    assert choose_task(SPEAKING_MODEL, [user(SPEECH, TEXT)], asking(SPOKEN)).words is None
+    assert choose_task(MODEL, [user(TEXT)], asking()).words is None
 
 
 def test_only_the_last_turns_are_read_where_the_model_knows_no_more() -> None:
     turns = [user(TEXT), Turn("assistant", (IMAGE,)), user(TextPart("now blue"))]
-    assert choose_task(MODEL, turns, asking())[1] == tuple(turns)
-    assert choose_task(replace(MODEL, max_turns=1), turns, asking())[1] == (turns[-1],)
+    assert choose_task(MODEL, turns, asking()).turns == tuple(turns)
+    assert choose_task(replace(MODEL, max_turns=1), turns, asking()).turns == (turns[-1],)
 
 
 def test_the_picture_asked_about_comes_along() -> None:
     turns = [user(TEXT), Turn("assistant", (IMAGE,)), user(TEXT)]
-    _, read = choose_task(replace(MODEL, max_turns=1), turns, asking(["text"]))
-    assert read == (user(IMAGE, TEXT),)
-
-
-def test_pictures_are_read_first_whatever_the_client_sent_first() -> None:
-    _, read = choose_task(MODEL, [user(TEXT, IMAGE)], asking(["text"]))
-    assert read == (user(IMAGE, TEXT),)
+    assert choose_task(replace(MODEL, max_turns=1), turns, asking(["text"])).turns == (user(IMAGE, TEXT),)
 
 
 def item(role: Role, name: str) -> Message:

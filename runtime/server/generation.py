@@ -1,0 +1,47 @@
+"""The numbers a client may change: checked against the model, and put into its recipe."""
+
+from dataclasses import replace
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from omnisdk.protocol import errors
+from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.settings import OmniSettings, SlotSettings
+from runtime.engine.recipe import Recipe, SlotRecipe
+from runtime.server.model_card import ModelCard
+from runtime.server.task import named_recipe
+
+
+def check_generation(card: ModelCard, omni: OmniSettings | UnsetType, path: str) -> None:
+    """Whether the model has the recipe and the slots that are named. Raises ProtocolError."""
+    if omni is UNSET:
+        return
+    if omni.recipe is not UNSET and omni.recipe is not None:
+        named_recipe(card, omni.recipe, f"{path}.recipe")
+    for name in () if omni.generation is UNSET else omni.generation:
+        if name not in card.slot_names:
+            raise ProtocolError(
+                f"there is no slot {name[:80]!r}; the slots of this model's recipes are {', '.join(card.slot_names)}",
+                code=errors.INVALID_VALUE,
+                param=f"{path}.generation.{name[:80]}",
+            )
+
+
+def with_generation(recipe: Recipe, omni: OmniSettings) -> Recipe:
+    """The recipe with the client's numbers in it; those of a slot's own settings go before `steps`."""
+    own = {} if omni.generation is UNSET else omni.generation
+    slots = (_with_steps(slot, omni.steps) for slot in recipe.slots)
+    return replace(recipe, slots=tuple(_with_settings(slot, own.get(slot.name, SlotSettings())) for slot in slots))
+
+
+def _with_steps(slot: SlotRecipe, steps: int | UnsetType | None) -> SlotRecipe:
+    return replace(slot, steps=steps) if slot.modality == "image" and isinstance(steps, int) else slot
+
+
+def _with_settings(slot: SlotRecipe, settings: SlotSettings) -> SlotRecipe:
+    given = {name: value for name, value in msgspec.structs.asdict(settings).items() if value not in (UNSET, None)}
+    if "length" in given:
+        steps = max(1, slot.steps * given["length"] // slot.length)
+        slot = replace(slot, adaptive=None, steps=steps)
+    return replace(slot, **given)
