@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from runtime.server.settings import ServerSettings
 
 SESSION_PATH = "/v1/realtime"
-CANVAS_POSITIONS = 1024  # 30 s of speech, a picture and a reply fit
+# 30 s of speech, a picture and a reply fit; of the published model, whose pictures come in 1,024 codes, several turns.
+CANVAS_POSITIONS, PUBLISHED_CANVAS_POSITIONS = 1024, 8192
 
 
 @click.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port; 0 takes any free one.  [default: 8765]")
-@click.option("--model", type=click.Path(), help="Folder of a model.  [default: the embedded one]")
+@click.option("--model", type=click.Path(), help="A model file, or its folder.  [default: the embedded one]")
+@click.option("--device", help="cpu, or a torch device such as cuda (untested).  [default: cpu]")
 @click.option("--threads", type=int, help="Threads of the forward pass.  [default: torch's choice]")
 @click.option("--api-key", help="What clients must send.  [default: everybody may come in]")
 @click.option("--max-sessions", type=int, help="Sockets open at a time.  [default: 64]")
@@ -42,8 +44,8 @@ CANVAS_POSITIONS = 1024  # 30 s of speech, a picture and a reply fit
 def serve(ready_json: bool, **options: object) -> None:
     """Serve the model on a websocket.
 
-    Each option may also come from the environment: OMNI_HOST, OMNI_PORT, OMNI_MODEL, OMNI_THREADS, OMNI_API_KEY,
-    OMNI_MAX_SESSIONS, OMNI_ALLOWED_HOSTS, OMNI_ALLOWED_ORIGINS.
+    Each option may also come from the environment: OMNI_HOST, OMNI_PORT, OMNI_MODEL, OMNI_DEVICE, OMNI_THREADS,
+    OMNI_API_KEY, OMNI_MAX_SESSIONS, OMNI_ALLOWED_HOSTS, OMNI_ALLOWED_ORIGINS.
     """
     try:
         settings = read_settings(options)
@@ -79,11 +81,13 @@ def start_engine(settings: ServeSettings) -> tuple[Engine, ModelCard]:
         from runtime.executors.in_process import InProcessExecutor
         from runtime.models.checkpoints import CheckpointError
     try:
-        model = load_model(settings.model)
+        model = load_model(settings.model, settings.device)
     except CheckpointError as error:
-        raise click.ClickException(" ".join(str(error).split())) from None
+        raise click.ClickException(str(error)) from None
     executor = InProcessExecutor(model.backbone, num_threads=settings.threads)
-    return DenoisingEngine(model, executor, EngineLimits(canvas_positions=CANVAS_POSITIONS)), card_of(model)
+    positions = PUBLISHED_CANVAS_POSITIONS if model.published else CANVAS_POSITIONS
+    limits = EngineLimits(positions, batch_positions=max(positions, EngineLimits.batch_positions))
+    return DenoisingEngine(model, executor, limits), card_of(model)
 
 
 def card_of(model: OmniModel) -> ModelCard:
@@ -93,7 +97,8 @@ def card_of(model: OmniModel) -> ModelCard:
     rows, columns = model.image_grid
     side = model.image_size_px
     # The embedded model was trained on single turns; more of the conversation would only confuse it.
-    return ModelCard(model.name, model.recipes, PictureShape(side, side, columns, rows), max_turns=1)
+    max_turns = None if model.published else 1
+    return ModelCard(model.name, model.recipes, PictureShape(side, side, columns, rows), max_turns=max_turns)
 
 
 def server_settings_of(settings: ServeSettings) -> ServerSettings:
@@ -135,15 +140,31 @@ def installed(extra: str) -> Iterator[None]:
         ) from None
 
 
+class LaterCommand(click.Command):
+    """The command of the same name in another module, imported when it is called."""
+
+    def __init__(self, *, name: str, module: str, extra: str, help: str) -> None:  # noqa: A002 - click's own name
+        super().__init__(name, help=help)
+        self._module, self._extra = module, extra
+
+    def make_context(self, *arguments: Any, **attributes: Any) -> click.Context:
+        with installed(self._extra):
+            command: click.Command = getattr(importlib.import_module(self._module), str(self.name))
+        return command.make_context(*arguments, **attributes)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        return ctx.command.invoke(ctx)
+
+
 class LaterGroup(click.Group):
     """A group whose commands are the `COMMANDS` of another module, imported when the group is used; and `all`.
 
-    Each of them takes `--json FILE`.
+    Each of them takes `--json FILE`. with_all: whether it makes sense to run them all.
     """
 
-    def __init__(self, *, module: str, extra: str, **attributes: Any) -> None:
+    def __init__(self, *, module: str, extra: str, with_all: bool = True, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self._module, self._extra = module, extra
+        self._module, self._extra, self._with_all = module, extra, with_all
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self._loaded())
@@ -155,7 +176,12 @@ class LaterGroup(click.Group):
         with installed(self._extra):
             commands = importlib.import_module(self._module).COMMANDS
         named = {str(command.name): command for command in commands}
-        return {**named, "all": one_after_another(named)}
+        alone = {name: command for name, command in named.items() if not needs_arguments(command)}
+        return {**named, "all": one_after_another(alone)} if self._with_all else named
+
+
+def needs_arguments(command: click.Command) -> bool:
+    return any(parameter.required for parameter in command.params)
 
 
 def one_after_another(commands: Mapping[str, click.Command]) -> click.Command:
@@ -164,7 +190,7 @@ def one_after_another(commands: Mapping[str, click.Command]) -> click.Command:
     @click.command("all")
     @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write all figures here.")
     def run_all(json_file: Path | None) -> None:
-        """Run them all."""
+        """Run all that need no arguments."""
         figures: dict[str, Any] = {}
         failed: dict[str, str] = {}
         for name, command in commands.items():
@@ -194,6 +220,27 @@ bench = LaterGroup(
 )
 evaluate = LaterGroup(
     name="eval", module="runtime.evaluation.commands", extra="runtime,train", help="Measure the quality of a model."
+)
+models = LaterGroup(
+    name="models",
+    module="runtime.models_command",
+    extra="runtime",
+    with_all=False,
+    help="Tell what a model on disk is and takes, without loading it.",
+)
+
+parity = LaterCommand(
+    name="parity",
+    module="runtime.evaluation.parity.command",
+    extra="runtime",
+    help="Compare with golden data of the reference, case by case.",
+)
+
+finetune = LaterCommand(
+    name="finetune",
+    module="runtime.training.published.train",
+    extra="runtime,finetune",
+    help="Train a model of any size on the published data format.",
 )
 
 # How the embedded model is made, in order: name, module, arguments. Each goes on where it was stopped.
@@ -234,12 +281,32 @@ def train(stage: str, arguments: tuple[str, ...]) -> None:
             )
 
 
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "--model", default="embedded", show_default=True, help="embedded, published, or a model's folder or file."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def recipes(name: str | None, model: str, as_json: bool) -> None:
+    """Print what a model can do: each recipe with its slots and numbers, or the one NAMEd.
+
+    The numbers can be changed for a session or an answer: `slots` in the SDK, `--set` of `omni demo` and `omni chat`.
+    """
+    with installed("runtime"):
+        from runtime.engine import recipe_table as table
+    try:
+        found = table.chosen(table.recipes_of(model), name)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(json.dumps(table.as_fields(found), indent=2) if as_json else table.as_text(found).rstrip())
+
+
 @click.group()
 def main() -> None:
     """The runtime's own commands, for `python -m runtime.cli`."""
 
 
-for command in (serve, bench, evaluate, train):
+for command in (serve, bench, evaluate, finetune, models, parity, recipes, train):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ class SettingsError(ValueError):
 class ServeSettings(BaseModel):
     """What a person may set of a server.
 
-    host, port: where it listens; port 0 takes any free one. model: folder of the checkpoint. threads: of the forward
-    pass, None leaves the choice to torch. api_key: what clients must send, None lets everybody in.
+    host, port: where it listens; port 0 takes any free one. model: model file or its folder. device: torch's name of
+    where the networks run. threads: of the forward pass, None leaves the choice to torch. api_key: what clients must send, None lets everybody in.
     max_sessions: sockets open at a time. allowed_hosts: names the server may be called by, "*" for any; None allows
     this machine's own names on a loopback address and any name elsewhere. allowed_origins: pages of other servers
     that may connect. In the environment, lists are separated by commas.
@@ -30,6 +30,7 @@ class ServeSettings(BaseModel):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8765, ge=0, le=65535)
     model: Path = EMBEDDED_MODEL
+    device: str = "cpu"
     threads: int | None = Field(default=None, ge=1, le=1024)
     api_key: SecretStr | None = None
     max_sessions: int = Field(default=64, ge=1, le=100_000)

@@ -205,3 +205,18 @@ def test_training_runs_the_stages_in_order_and_stops_at_one_that_fails(stages: P
 def test_one_stage_gets_its_own_arguments(stages: Path) -> None:
     assert omni("train", "three", "--", "--steps", "7").exit_code == 0
     assert stages.read_text() == "three --steps 7\n"
+
+
+class TestRecipes:
+    def test_those_of_the_embedded_model(self) -> None:
+        printed = omni("recipes").output
+        assert "speech_and_image_to_text" in printed
+        assert "captioning" not in printed
+
+    def test_one_of_the_published_model_as_json(self) -> None:
+        told = json.loads(omni("recipes", "captioning", "--model", "published", "--json").output)
+        assert told["captioning"]["slots"][0]["steps"] == 64
+
+    def test_what_is_not_there(self) -> None:
+        assert_one_clear_line(omni("recipes", "dancing"), "no recipe 'dancing'", "text_to_image")
+        assert_one_clear_line(omni("recipes", "--model", "nowhere"), "nowhere", "published")
