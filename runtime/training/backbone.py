@@ -1,8 +1,8 @@
 """Train the backbone: `python -m runtime.training.backbone pictures`, then `… speech`, then `… hearing`.
 
-Stage "pictures" learns to draw and to read; "speech" goes on from it with ears; "hearing" goes on mostly with
-listening, which is learnt last and slowest. Every sample is a whole canvas of
-some recipe, laid out as it will be served, with one masking ratio a slot (a picture hidden entirely is common).
+Stage "pictures" learns to draw and to read, from nothing or on top of an unpacked model; "speech" goes on from it with
+ears; "hearing" goes on mostly with listening, which is learnt last and slowest. Every sample is a whole canvas of some
+recipe, laid out as it will be served, with one masking ratio a slot (a picture hidden entirely is common).
 """
 
 import math
@@ -30,7 +30,7 @@ from runtime.training.muon import Muon
 from runtime.training.pictures import DRAWN_STYLE, READ_STYLES, ScenePool, load_pool
 from runtime.training.run import TrainingRun
 from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
-from runtime.training.speech_encoder import ENGINE_SHARES, load_speech_encoder
+from runtime.training.speech_encoder import load_speech_encoder
 from runtime.training.text import text_codec
 from runtime.training.world import questions, request_to_draw
 
@@ -38,11 +38,15 @@ GRID = 10
 BATCH = 32
 TASK_SHARES = {
     "pictures": {"text_to_image": 0.7, "image_to_text": 0.3},
-    "speech": {"text_to_image": 0.33, "image_to_text": 0.17, "speech_to_text": 0.25, "speech_to_image": 0.25},
+    "speech": {"text_to_image": 0.32, "image_to_text": 0.13, "speech_to_text": 0.3, "speech_to_image": 0.25},
     "hearing": {"text_to_image": 0.1, "image_to_text": 0.05, "speech_to_text": 0.7, "speech_to_image": 0.15},
 }
-BEFORE = {"speech": "pictures", "hearing": "speech"}  # the stage each goes on from
+BEFORE = {"pictures": "finished", "speech": "pictures", "hearing": "speech"}  # the run each goes on from
+STEPS = {"pictures": 600, "speech": 480, "hearing": 200}  # those of version 1, on top of version 0
+DECAY_FROM = {"pictures": 0.99, "speech": 0.05, "hearing": 0.0}  # share of the run at the full learning rate
 LEARNING_RATES = {"pictures": 1.0, "speech": 1.0, "hearing": 0.5}  # share of the peaks
+ALL_HIDDEN = {"image": 0.35, "text": 0.5}  # share of the slots that are hidden entirely
+HEARD_SHARES = {"kokoro": 0.35, "hibari": 0.5, "flite": 0.15}  # how often each engine is listened to
 PROMPT_DROPPED = 0.1  # share of drawing samples that learn what guidance compares with
 
 
@@ -80,10 +84,13 @@ class Sample:
 
 
 def masked_share(modality: str, rng: random.Random) -> float:
-    """One ratio for a whole slot: pictures along the cosine they are drawn by, text hidden entirely half the time."""
-    if modality == "image":
-        return math.cos(rng.random() * math.pi / 2)
-    return 1.0 if rng.random() < 0.5 else rng.random()
+    """One ratio for a whole slot, often all of it: what a thing is must come from the words, not from its other half.
+
+    Pictures otherwise go along the cosine they are drawn by.
+    """
+    if rng.random() < ALL_HIDDEN[modality]:
+        return 1.0
+    return math.cos(rng.random() * math.pi / 2) if modality == "image" else rng.random()
 
 
 @dataclass(frozen=True)
@@ -161,7 +168,7 @@ class Curriculum:
 
     def _pick(self, found: dict[str, list[HeardUtterance]], rng: random.Random) -> HeardUtterance:
         engines = list(found)
-        weights = [ENGINE_SHARES[engine] for engine in engines]
+        weights = [HEARD_SHARES[engine] for engine in engines]
         return rng.choice(found[rng.choices(engines, weights)[0]])
 
     def speech_to_text(self, recipe: Recipe, rng: random.Random) -> Sample:
@@ -231,10 +238,10 @@ def initialize(network: Backbone) -> None:
 @click.command()
 @click.argument("stage", type=click.Choice(list(TASK_SHARES)))
 @click.option("--cache", type=click.Path(path_type=Path), default=cache_folder, show_default="the training cache")
-@click.option("--steps", default=2500, show_default=True)
+@click.option("--steps", type=int, show_default=str(STEPS))
 @click.option("--threads", default=1, show_default=True)
-@click.option("--decay-from", default=0.3, show_default=True, help="share of the run at full learning rate")
-def main(stage: str, cache: Path, steps: int, threads: int, decay_from: float) -> None:
+@click.option("--decay-from", type=float, show_default=str(DECAY_FROM), help="share of the run at full learning rate")
+def main(stage: str, cache: Path, steps: int | None, threads: int, decay_from: float | None) -> None:
     """Train the backbone on one stage; resumes where it was stopped."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -243,16 +250,23 @@ def main(stage: str, cache: Path, steps: int, threads: int, decay_from: float) -
     network = Backbone(backbone_config(vocabulary), SPEECH_CONFIG)
     initialize(network)
     network.model.audio_model.requires_grad_(False)
-    if stage in BEFORE:
-        before = cache / "runs" / f"backbone_{BEFORE[stage]}" / "checkpoint.pt"
+    before = cache / "runs" / f"backbone_{BEFORE[stage]}" / "checkpoint.pt"
+    hears = stage != "pictures"
+    if hears or before.exists():  # pictures may be learned from nothing
         network.load_state_dict(torch.load(before, weights_only=True)["network"])
+    if hears:
         network.model.audio_model.model.load_state_dict(load_speech_encoder(cache).state_dict())
-    heard = load_heard(cache) if stage in BEFORE else []
+    heard = load_heard(cache) if hears else []
     curriculum = Curriculum(Layouter(vocabulary, codec), load_pool(cache), heard)
     tasks = TASK_SHARES[stage]
     optimizers = optimizers_of(network, LEARNING_RATES[stage])
     run = TrainingRun(
-        cache / "runs" / f"backbone_{stage}", network, optimizers, steps, warmup=30, decay_from=decay_from
+        cache / "runs" / f"backbone_{stage}",
+        network,
+        optimizers,
+        STEPS[stage] if steps is None else steps,
+        warmup=30,
+        decay_from=DECAY_FROM[stage] if decay_from is None else decay_from,
     )
 
     def loss_of(rng: random.Random) -> dict[str, Tensor]:

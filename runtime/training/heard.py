@@ -4,6 +4,7 @@ The encoder is frozen while the backbone learns, so the backbone need not wait f
 """
 
 import random
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from runtime.training.data.speech import load_utterances
 from runtime.training.speech_encoder import distorted, front_end, load_speech_encoder
 from runtime.training.world import Scene, parse_request
 
+MOST = 3000  # utterances of one engine
 COPIES = {"kokoro": 4, "hibari": 1, "flite": 1}  # differently distorted; the many voices are few utterances
 
 
@@ -30,12 +32,16 @@ class HeardUtterance:
     engine: str
 
 
-def listen(cache: Path) -> None:
-    """Encode every training utterance, distorted."""
+def listen(cache: Path, most: int = MOST) -> None:
+    """Encode the training utterances, distorted; of each engine at most the first `most`."""
     encoder, features_of, rng = load_speech_encoder(cache), front_end(cache), random.Random(5)
     heard = []
+    taken: Counter[str] = Counter()
     for utterance in load_utterances("train", cache):
         engine = utterance.voice.split("/")[0]
+        taken[engine] += 1
+        if taken[engine] > most:
+            continue
         for _ in range(COPIES[engine]):
             features = features_of(distorted(utterance.pcm, rng)[0], SAMPLE_RATE_HZ)
             with torch.inference_mode():
@@ -52,10 +58,11 @@ def load_heard(cache: Path) -> list[HeardUtterance]:
 
 @click.command()
 @click.option("--cache", type=click.Path(path_type=Path), default=cache_folder, show_default="the training cache")
-def main(cache: Path) -> None:
+@click.option("--most", default=MOST, show_default=True, help="utterances of one engine")
+def main(cache: Path, most: int) -> None:
     """Listen to the training utterances."""
     torch.set_num_threads(1)
-    listen(cache)
+    listen(cache, most)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Muon: momentum whose update is made orthogonal (Jordan et al. 2024), for the matrices between embeddings and head.
 
+A convolution's weight counts as the matrix that maps a whole window of its input to one pixel of its output.
+
 torch.optim.Muon orthogonalises in bfloat16, which processors without matrix units for it do ten times slower.
 """
 
@@ -8,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that pushes singular values to one
 NUM_ITERATIONS = 5
@@ -29,9 +31,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """lr: 0.02 is a good peak; weight_decay is decoupled."""
 
-    def __init__(
-        self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
-    ) -> None:
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -44,6 +44,7 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["momentum"] = torch.zeros_like(parameter)
                 momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                update = orthogonalized(parameter.grad.lerp(momentum, group["momentum"]))
+                update = parameter.grad.lerp(momentum, group["momentum"])
+                update = orthogonalized(update.flatten(1)).view_as(update)
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update, alpha=-group["lr"])

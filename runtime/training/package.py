@@ -25,7 +25,7 @@ def trained_model(cache: Path, stage: str = "hearing") -> OmniModel:
     saved = torch.load(cache / "runs" / f"backbone_{stage}" / "checkpoint.pt", weights_only=True)
     backbone.load_state_dict(saved["network"])
     return OmniModel(
-        name="omni-embedded-v0",
+        name="omni-embedded-v1",
         backbone=backbone.eval(),
         image_tokenizer=load_image_tokenizer(cache, decoder_run(cache)),
         vocabulary=vocabulary,

@@ -52,8 +52,8 @@ class ScenePool:
                 self._by_kind.setdefault((style, kind), []).append(i)
 
     def draw(self, style: str, rng: random.Random) -> tuple[Scene, torch.Tensor]:
-        """A scene as often as the world shows its kind, and its codes (100,) int64."""
-        kind = rng.choices(("single", "count", "pair"), (0.5, 0.22, 0.28))[0]
+        """A scene, several things more often than the world shows them, and its codes (100,) int64."""
+        kind = rng.choices(("single", "count", "pair"), (0.4, 0.25, 0.35))[0]
         return self.at(style, rng.choice(self._by_kind[style, kind]))
 
     def at(self, style: str, index: int) -> tuple[Scene, torch.Tensor]:

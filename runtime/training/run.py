@@ -42,6 +42,9 @@ class TrainingRun:
         checkpoint = self.folder / "checkpoint.pt"
         if checkpoint.exists():
             saved: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+            if "step" not in saved:  # parts of a finished model, not a run
+                self.network.load_state_dict(saved["network"], strict=False)
+                return
             self.network.load_state_dict(saved["network"])
             for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
                 optimizer.load_state_dict(state)

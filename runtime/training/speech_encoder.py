@@ -149,10 +149,11 @@ def front_end(cache: Path) -> SpeechFrontEnd:
 
 def load_speech_encoder(cache: Path) -> SpeechEncoder:
     """The trained encoder, without the heads it was taught with."""
-    network = EncoderInTraining()
-    saved = torch.load(cache / "runs" / "speech_encoder" / "checkpoint.pt", weights_only=True)
-    network.load_state_dict(saved["network"])
-    return network.encoder.eval()
+    saved = torch.load(cache / "runs" / "speech_encoder" / "checkpoint.pt", weights_only=True)["network"]
+    encoder = SpeechEncoder(CONFIG)
+    prefix = "encoder."
+    encoder.load_state_dict({name[len(prefix) :]: part for name, part in saved.items() if name.startswith(prefix)})
+    return encoder.eval()
 
 
 def greedy_letters(scores: Tensor) -> str:

@@ -9,6 +9,7 @@ from runtime.codecs.vocabulary import END_OF_TEXT
 from runtime.engine.recipe import EMBEDDED_RECIPES
 from runtime.models.backbone import Backbone
 from runtime.training.backbone import (
+    ALL_HIDDEN,
     TASK_SHARES,
     Curriculum,
     Layouter,
@@ -16,6 +17,7 @@ from runtime.training.backbone import (
     backbone_config,
     initialize,
     losses_of,
+    masked_share,
     optimizers_of,
     user,
     vocabulary_of,
@@ -85,3 +87,11 @@ def test_a_few_steps_learn_one_batch(curriculum: Curriculum) -> None:
         for optimizer in optimizers:
             optimizer.step()
     assert history[-1] < 0.9 * history[0]
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_slots_are_often_hidden_entirely(modality: str) -> None:
+    rng = random.Random(0)
+    shares = [masked_share(modality, rng) for _ in range(400)]
+    assert all(0 <= share <= 1 for share in shares)
+    assert sum(share == 1.0 for share in shares) / 400 == pytest.approx(ALL_HIDDEN[modality], abs=0.08)

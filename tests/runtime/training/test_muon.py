@@ -27,3 +27,14 @@ def test_a_step_lowers_the_loss() -> None:
         loss.backward()
         optimizer.step()
     assert losses[-1] < 0.2 * losses[0]
+
+
+def test_a_kernel_is_the_matrix_of_its_window() -> None:
+    torch.manual_seed(0)
+    kernel = nn.Parameter(torch.randn(6, 4, 3, 3))
+    before = kernel.detach().clone()
+    kernel.grad = torch.randn_like(kernel)
+    Muon([kernel], lr=1.0).step()
+    values = torch.linalg.svdvals((before - kernel.detach()).flatten(1))
+    assert float(values.min()) > 0.4
+    assert float(values.max()) < 1.4
