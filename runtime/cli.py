@@ -219,7 +219,10 @@ bench = LaterGroup(
     name="bench", module="runtime.benchmarks.commands", extra="runtime", help="Measure the speed of this machine."
 )
 evaluate = LaterGroup(
-    name="eval", module="runtime.evaluation.commands", extra="runtime,train", help="Measure the quality of a model."
+    name="eval",
+    module="runtime.evaluation.commands",
+    extra="runtime,train,eval",
+    help="Measure the quality of a model.",
 )
 models = LaterGroup(
     name="models",

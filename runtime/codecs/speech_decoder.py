@@ -12,6 +12,7 @@ from runtime.models.vocoder import SourceNoise, Vocoder
 
 SEED = 42  # the published decoder draws its noise from here, always the same
 FLOW_STEPS = 10
+COMPUTED_IN = (torch.float32, torch.float64)  # turns of the pitch are summed over samples, and spectra are taken
 
 
 class SpeechDecoderCodec:
@@ -23,6 +24,9 @@ class SpeechDecoderCodec:
     def __init__(self, flow: SpeechFlow, vocoder: Vocoder, flow_steps: int = FLOW_STEPS) -> None:
         if flow_steps < 1:
             raise ValueError(f"{flow_steps} flow steps came; at least 1 is needed")
+        for dtype in {parameter.dtype for network in (flow, vocoder) for parameter in network.parameters()}:
+            if dtype not in COMPUTED_IN:
+                raise ValueError(f"the speech decoder came in {dtype}; it computes in float32, load it with that dtype")
         self._flow, self._vocoder = flow.eval(), vocoder.eval()
         self._flow_steps = flow_steps
 
@@ -38,9 +42,12 @@ class SpeechDecoderCodec:
     def decode(self, codes: Tensor, prompt: Prompt | None = None) -> Tensor:
         """(n,) int64 codes -> (samples,) float32 in [-1, 1]. The same codes sound the same on one device.
 
-        prompt: a voice to go on with; None is the model's own. Raises ValueError for no codes and for unknown ones.
+        prompt: a voice to go on with; None is the model's own. Raises ValueError for no codes and for unknown ones,
+        and for a prompt that does not fit.
         """
         self._check(codes)
+        if prompt is not None:
+            self._check_prompt(prompt, len(codes))
         device = self._flow.input_embedding.weight.device
         prompt = prompt or self._flow.no_prompt()
         frames = self._flow.num_frames(prompt.codes.shape[1] + len(codes))
@@ -61,9 +68,26 @@ class SpeechDecoderCodec:
         most = self._flow.config.vocab_size
         if codes.ndim != 1 or not len(codes):
             raise ValueError(f"speech codes of shape {tuple(codes.shape)} came; a row of at least one is needed")
+        if codes.dtype not in (torch.int64, torch.int32):
+            raise ValueError(f"speech codes came as {codes.dtype}; int64 is needed")
         low, high = int(codes.min()), int(codes.max())
         if low < 0 or high >= most:
             raise ValueError(f"speech codes from {low} to {high} came; this decoder knows 0 to {most - 1}")
+
+    def _check_prompt(self, prompt: Prompt, num_codes: int) -> None:
+        config = self._flow.config
+        if prompt.codes.numel():
+            self._check(prompt.codes.squeeze(0))
+        frames = self._flow.num_frames(prompt.codes.shape[-1] + num_codes)
+        if prompt.mel.ndim != 3 or prompt.mel.shape[::2] != (1, config.output_size) or prompt.mel.shape[1] >= frames:
+            raise ValueError(
+                f"a prompt's mel frames of shape {tuple(prompt.mel.shape)} came; with these codes it may be "
+                f"(1, 0 to {frames - 1}, {config.output_size})"
+            )
+        if prompt.speaker.shape != (1, config.spk_embed_dim):
+            raise ValueError(
+                f"a speaker of shape {tuple(prompt.speaker.shape)} came; (1, {config.spk_embed_dim}) is needed"
+            )
 
 
 def draw_source_noise(vocoder: Vocoder, frames: int, generator: torch.Generator, device: torch.device) -> SourceNoise:

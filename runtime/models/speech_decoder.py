@@ -4,17 +4,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
+from runtime.models.config_files import checked
 from runtime.models.speech_flow.conformer import ConformerConfig
-from runtime.models.speech_flow.flow import FlowConfig
+from runtime.models.speech_flow.flow import MEL_HOP_SAMPLES, MEL_SAMPLE_RATE_HZ, FlowConfig
 from runtime.models.speech_flow.unet import UNetConfig
 from runtime.models.vocoder import F0PredictorConfig, VocoderConfig
 from runtime.models.weight_files import CheckpointError
-
-C = TypeVar("C")
 
 # What the published config may say that these networks have no other way of doing.
 REQUIRED: dict[str, dict[str, object]] = {
@@ -22,9 +21,20 @@ REQUIRED: dict[str, dict[str, object]] = {
         "input_layer": "linear", "pos_enc_layer_type": "rel_pos_espnet", "normalize_before": True,
         "selfattention_layer_type": "block_rel_selfattn", "use_cnn_module": False, "macaron_style": False,
     },
+    "flow": {"output_type": "mel"},
     "flow: estimator": {"act_fn": "gelu"},
+    "flow: cfm": {"n_spks": 1},
+    "hift: f0_predictor": {"num_class": 1},
     "flow: cfm: cfm_params": {"solver": "euler", "t_scheduler": "cosine"},
 }  # fmt: skip
+
+# Fields that matter in training alone, and those that hold fields of their own.
+PASSED_OVER: dict[str, tuple[str, ...]] = {
+    "flow": ("only_mask_loss", "encoder", "length_regulator", "cfm", "estimator"),
+    "flow: encoder": ("dropout_rate", "positional_dropout_rate", "attention_dropout_rate"),
+    "flow: estimator": ("dropout",),
+    "hift": ("istft_params", "f0_predictor"),
+}
 
 
 @dataclass(frozen=True)
@@ -33,32 +43,51 @@ class SpeechDecoderConfig:
     vocoder: VocoderConfig
 
     @classmethod
-    def from_published(cls, sizes: Mapping[str, Any]) -> "SpeechDecoderConfig":
-        """From the nested constructor arguments `flow` and `hift`.
+    def from_published(cls, sizes: Mapping[str, Any], where: str = "speech decoder") -> "SpeechDecoderConfig":
+        """From the nested constructor arguments `flow` and `hift`. where: as errors are to name them.
 
-        Raises ValueError naming the field that does not fit.
+        A field left out is refused: the published code has defaults of its own, which are not the published model's.
+        Raises ValueError or CheckpointError naming the field that is missing, unknown or does not fit.
         """
         for place, required in REQUIRED.items():
             given = _inside(sizes, place)
             for name, value in required.items():
                 if given.get(name, value) != value:
                     raise ValueError(f"{place}: {name} is {given[name]!r}; this decoder is built for {value!r} alone")
-        flow = _mapping(sizes, "flow")
-        vocoder = dict(_mapping(sizes, "hift"))
-        vocoder |= _inside(sizes, "hift: istft_params")
-        return cls(
-            flow=_config(
-                FlowConfig,
-                flow,
-                encoder=_config(ConformerConfig, _inside(sizes, "flow: encoder")),
-                estimator=_config(UNetConfig, _inside(sizes, "flow: estimator")),
-                num_regulator_convs=len(_inside(sizes, "flow: length_regulator").get("sampling_ratios", (1, 1, 1, 1))),
-                inference_cfg_rate=_inside(sizes, "flow: cfm: cfm_params").get("inference_cfg_rate", 0.7),
-            ),
-            vocoder=_config(
-                VocoderConfig, vocoder, f0_predictor=_config(F0PredictorConfig, _inside(sizes, "hift: f0_predictor"))
-            ),
-        )
+        flow = _sizes(FlowConfig, sizes, "flow", ("num_regulator_convs", "inference_cfg_rate", "encoder", "estimator"))
+        flow["encoder"] = _sizes(ConformerConfig, sizes, "flow: encoder")
+        flow["estimator"] = _sizes(UNetConfig, sizes, "flow: estimator")
+        flow["num_regulator_convs"] = len(_named(sizes, "flow: length_regulator", "sampling_ratios"))
+        flow["inference_cfg_rate"] = _named(sizes, "flow: cfm: cfm_params", "inference_cfg_rate")
+        vocoder = _sizes(VocoderConfig, sizes, "hift", ("f0_predictor", "n_fft", "hop_len"))
+        vocoder |= {name: _named(sizes, "hift: istft_params", name) for name in ("n_fft", "hop_len")}
+        vocoder["f0_predictor"] = _sizes(F0PredictorConfig, sizes, "hift: f0_predictor")
+        config = checked({"flow": flow, "vocoder": vocoder}, cls, where)
+        config.refuse_misfits()
+        return config
+
+    def refuse_misfits(self) -> None:
+        """Raises ValueError where one part's size is not the other's."""
+        flow, vocoder, mels = self.flow, self.vocoder, self.flow.output_size
+        for what, size, wanted in (
+            ("flow: encoder: input_size", flow.encoder.input_size, flow.input_size),
+            ("flow: estimator: in_channels", flow.estimator.in_channels, 4 * mels),
+            ("flow: estimator: out_channels", flow.estimator.out_channels, mels),
+            ("hift: in_channels", vocoder.in_channels, mels),
+            ("hift: f0_predictor: in_channels", vocoder.f0_predictor.in_channels, mels),
+            ("hift: samples a frame", vocoder.hop_samples, MEL_HOP_SAMPLES),
+            ("hift: sampling_rate", vocoder.sampling_rate, MEL_SAMPLE_RATE_HZ),
+            ("hift: upsample_kernel_sizes", len(vocoder.upsample_kernel_sizes), len(vocoder.upsample_rates)),
+            ("hift: resblock_dilation_sizes", len(vocoder.resblock_dilation_sizes), len(vocoder.resblock_kernel_sizes)),
+            ("hift: source_resblock_kernel_sizes", len(vocoder.source_resblock_kernel_sizes),
+             len(vocoder.upsample_rates)),
+            ("hift: source_resblock_dilation_sizes", len(vocoder.source_resblock_dilation_sizes),
+             len(vocoder.upsample_rates)),
+        ):  # fmt: skip
+            if size != wanted:
+                raise ValueError(f"{what}: {size} came, {wanted} is needed beside the other fields")
+        if flow.input_frame_rate <= 0:
+            raise ValueError(f"flow: input_frame_rate is {flow.input_frame_rate}; it has to be above 0")
 
 
 def read_decoder_config(path: Path) -> SpeechDecoderConfig:
@@ -73,7 +102,9 @@ def read_decoder_config(path: Path) -> SpeechDecoderConfig:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds no named fields. Restore the file that came with the model.")
     try:
-        return SpeechDecoderConfig.from_published(_published_nesting(_resolved(content, content)))
+        return SpeechDecoderConfig.from_published(_published_nesting(_resolved(content, content)), str(path))
+    except CheckpointError:
+        raise
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}. Restore the file that came with the model.") from error
 
@@ -133,12 +164,21 @@ def _inside(sizes: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _config(kind: type[C], sizes: Mapping[str, Any], **nested: Any) -> C:
-    """Fields the networks do not depend on (dropout, losses) are passed over; lists become tuples."""
-    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    own = {name: _frozen(value) for name, value in sizes.items() if name in names}
-    return kind(**{**own, **nested})
+def _named(sizes: Mapping[str, Any], place: str, name: str) -> Any:
+    given = _inside(sizes, place)
+    if name not in given:
+        raise ValueError(f"{place}: {name} is missing")
+    return given[name]
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+def _sizes(kind: type, sizes: Mapping[str, Any], place: str, elsewhere: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The fields of `kind` at a place, every one of them. elsewhere: those that the file has in other places."""
+    given = _inside(sizes, place)
+    if not given:
+        raise ValueError(f"{place} is missing; its constructor fields are needed")
+    own = [field.name for field in fields(kind) if field.name not in elsewhere]
+    known = (*own, *REQUIRED.get(place, ()), *PASSED_OVER.get(place, ()))
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{place}: unknown field {name}; allowed: {', '.join(known)}")
+    return {name: _named(sizes, place, name) for name in own}

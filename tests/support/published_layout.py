@@ -61,13 +61,20 @@ flow: !new:cosyvoice.flow.flow.MaskedDiffWithXvec
     output_size: 8
     spk_embed_dim: 4
     vocab_size: 16384
+    input_frame_rate: 12.5
     encoder: !new:cosyvoice.transformer.encoder.BlockConformerEncoder
         input_size: 8
         output_size: 8
         attention_heads: 2
         linear_units: 8
         num_blocks: 1
+        block_size: 10
+    length_regulator: !new:cosyvoice.flow.length_regulator.InterpolateRegulator
+        sampling_ratios: [1, 1, 1, 1]
     decoder: !new:cosyvoice.flow.flow_matching.ConditionalCFM
+        cfm_params: !new:omegaconf.DictConfig
+            content:
+                inference_cfg_rate: 0.7
         estimator: !new:cosyvoice.flow.decoder.ConditionalDecoder
             in_channels: 32
             out_channels: 8
@@ -79,7 +86,22 @@ flow: !new:cosyvoice.flow.flow.MaskedDiffWithXvec
 hift: !new:cosyvoice.hifigan.generator.HiFTGenerator
     in_channels: 8
     base_channels: 16
+    nb_harmonics: 8
     sampling_rate: !ref <sample_rate>
+    nsf_alpha: 0.1
+    nsf_sigma: 0.003
+    nsf_voiced_threshold: 10
+    upsample_rates: [8, 8]
+    upsample_kernel_sizes: [16, 16]
+    istft_params:
+        n_fft: 16
+        hop_len: 4
+    resblock_kernel_sizes: [3, 7, 11]
+    resblock_dilation_sizes: [[1, 3, 5], [1, 3, 5], [1, 3, 5]]
+    source_resblock_kernel_sizes: [7, 11]
+    source_resblock_dilation_sizes: [[1, 3, 5], [1, 3, 5]]
+    lrelu_slope: 0.1
+    audio_limit: 0.99
     f0_predictor: !new:cosyvoice.hifigan.f0_predictor.ConvRNNF0Predictor
         in_channels: 8
         cond_channels: 8

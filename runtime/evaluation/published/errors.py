@@ -14,4 +14,5 @@ class SetupError(EvaluationError):
 
 
 def missing(package: str) -> SetupError:
-    return SetupError(f"the package {package} is not installed; install it with: pip install 'omnisdk[eval]'")
+    remedy = package if package == "open_clip_torch" else "'omnisdk[eval]'"
+    return SetupError(f"the package {package} is not installed; install it with: pip install {remedy}")

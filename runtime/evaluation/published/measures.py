@@ -54,13 +54,21 @@ class Report(msgspec.Struct, frozen=True):
         path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
 
 
-Statistic = Callable[[NDArray[np.int64]], float]
+Chosen = NDArray[np.int64]
+Statistic = Callable[[Chosen], NDArray[np.float64]]
+"""Takes indices into items, (draws, items), to a value for each draw, (draws,)."""
 
 
 def resampled(statistic: Statistic, num: int, seed: int = 0) -> NDArray[np.float64]:
-    """(DRAWS,) values of a statistic of indices into `num` items, each time of as many items drawn with repetition."""
+    """(DRAWS,) values of a statistic of `num` items, each time of as many items drawn with repetition."""
     rng = np.random.default_rng(seed)
-    return np.array([statistic(rng.integers(0, num, num)) for _ in range(DRAWS)])
+    # A few at a time: all draws of a large benchmark at once would take gigabytes.
+    return np.concatenate([statistic(rng.integers(0, num, (DRAWS // 10, num))) for _ in range(10)])
+
+
+def of_all(statistic: Statistic, num: int) -> float:
+    """The value of a statistic of all items."""
+    return float(statistic(np.arange(num)[None])[0])
 
 
 def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
@@ -69,8 +77,8 @@ def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def bootstrapped(name: str, statistic: Statistic, num: int, unit: str = "ratio") -> Measure:
-    """A statistic of indices into `num` items, with its bootstrap interval from two items on."""
-    value = float(statistic(np.arange(num)))
+    """A statistic of `num` items, with its bootstrap interval from two items on."""
+    value = of_all(statistic, num)
     if num < 2:
         return Measure(name, value, num, unit=unit)
     return Measure(name, value, num, *interval(resampled(statistic, num)), unit=unit)
@@ -80,4 +88,4 @@ def average(name: str, values: NDArray[np.float64], unit: str = "ratio") -> Meas
     """A mean with its interval. Raises ValueError without values."""
     if not len(values):
         raise ValueError(f"{name}: there is nothing to average")
-    return bootstrapped(name, lambda chosen: float(values[chosen].mean()), len(values), unit)
+    return bootstrapped(name, lambda chosen: values[chosen].mean(-1), len(values), unit)

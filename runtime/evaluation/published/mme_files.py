@@ -34,19 +34,22 @@ def read_queries(data: Path) -> list[Query]:
 
 
 def _subtask_folder(folder: Path) -> Iterator[Query]:
-    """The questions of a subtask; nothing where the folder is none. Raises DataError for one without its picture."""
+    """The questions of a subtask; nothing where the folder is none. Raises DataError for some without a picture."""
     apart = (folder / QUESTIONS).is_dir()
     pictures = folder / IMAGES if apart else folder
     for path in sorted((folder / QUESTIONS if apart else folder).glob("*.txt")):
-        if apart or "\t" in path.read_text(encoding="utf-8-sig"):
-            yield from _questions(path, folder.name, _picture_of(pictures, path.stem))
+        picture = _picture_of(pictures, path.stem)
+        if picture is not None:
+            yield from _questions(path, folder.name, picture)
+        elif apart or "\t" in path.read_text(encoding="utf-8-sig"):
+            raise DataError(
+                f"{pictures}: no picture {path.stem} with any of the endings {', '.join(SUFFIXES)}; {EXPECTED}"
+            )
 
 
-def _picture_of(folder: Path, name: str) -> Path:
-    for path in sorted(folder.glob(f"{glob.escape(name)}.*")):
-        if path.suffix.lower() in SUFFIXES:
-            return path
-    raise DataError(f"{folder}: no picture {name} with any of the endings {', '.join(SUFFIXES)}; {EXPECTED}")
+def _picture_of(folder: Path, name: str) -> Path | None:
+    named = sorted(folder.glob(f"{glob.escape(name)}.*"))
+    return next((path for path in named if path.suffix.lower() in SUFFIXES), None)
 
 
 def _questions(path: Path, subtask: str, picture: Path) -> Iterator[Query]:

@@ -82,4 +82,4 @@ def error_measures(pairs: Sequence[tuple[str, str]], normalise: Normaliser) -> t
 
 def _rate(name: str, errors: np.ndarray, words: np.ndarray) -> Measure:
     # A draw may hold only items without words.
-    return bootstrapped(name, lambda chosen: errors[chosen].sum() / max(words[chosen].sum(), 1), len(words))
+    return bootstrapped(name, lambda chosen: errors[chosen].sum(-1) / np.maximum(words[chosen].sum(-1), 1), len(words))

@@ -14,7 +14,7 @@ from runtime.engine.request import ImagePart, TextPart
 from runtime.evaluation.published.answer_log import Row
 from runtime.evaluation.published.answerer import Answer
 from runtime.evaluation.published.errors import DataError
-from runtime.evaluation.published.measures import DRAWS, Measure, interval, resampled
+from runtime.evaluation.published.measures import DRAWS, Chosen, Measure, interval, of_all, resampled
 from runtime.evaluation.published.run import Task
 
 RECIPES = ("vqa", "image_to_text")
@@ -91,22 +91,22 @@ def _read_picture(path: Path) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Subtask:
-    """What is right in a subtask, for each picture: right, asked (pictures,) int64; num_other answers neither way."""
+    """right, asked: (pictures,) int64, questions about each. num_other: answers that are neither yes nor no."""
 
     name: str
     right: NDArray[np.int64]
     asked: NDArray[np.int64]
     num_other: int
 
-    def accuracy(self, chosen: NDArray[np.int64]) -> float:
+    def accuracy(self, chosen: Chosen) -> NDArray[np.float64]:
         """Share of questions."""
-        return float(self.right[chosen].sum() / self.asked[chosen].sum())
+        return np.asarray(self.right[chosen].sum(-1) / self.asked[chosen].sum(-1))
 
-    def accuracy_plus(self, chosen: NDArray[np.int64]) -> float:
+    def accuracy_plus(self, chosen: Chosen) -> NDArray[np.float64]:
         """Share of pictures about which every question was answered right."""
-        return float((self.right[chosen] == self.asked[chosen]).mean())
+        return np.asarray((self.right[chosen] == self.asked[chosen]).mean(-1))
 
-    def score(self, chosen: NDArray[np.int64]) -> float:
+    def score(self, chosen: Chosen) -> NDArray[np.float64]:
         """0 to 200."""
         return 100 * (self.accuracy(chosen) + self.accuracy_plus(chosen))
 
@@ -148,12 +148,13 @@ def measure(rows: Sequence[Replied]) -> Iterator[Measure]:
 def _total(
     name: str,
     subtasks: Sequence[Subtask],
-    statistic: Callable[[Subtask, NDArray[np.int64]], float],
+    statistic: Callable[[Subtask, Chosen], NDArray[np.float64]],
     unit: str = "ratio",
 ) -> Measure:
     """A statistic added up over subtasks."""
     value, draws = 0.0, np.zeros(DRAWS)
     for seed, subtask in enumerate(subtasks):
-        value += statistic(subtask, np.arange(subtask.num_pictures))
-        draws += resampled(partial(statistic, subtask), subtask.num_pictures, seed)
+        own = partial(statistic, subtask)
+        value += of_all(own, subtask.num_pictures)
+        draws += resampled(own, subtask.num_pictures, seed)
     return Measure(name, value, sum(int(subtask.asked.sum()) for subtask in subtasks), *interval(draws), unit=unit)

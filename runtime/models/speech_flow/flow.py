@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from runtime.models.speech_flow.conformer import Conformer, ConformerConfig
 from runtime.models.speech_flow.unet import UNet, UNetConfig
 
-MEL_RATE_HZ = 22050 / 256  # mel frames a second
+MEL_SAMPLE_RATE_HZ, MEL_HOP_SAMPLES = 22050, 256  # of the sound that mel frames stand for
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class SpeechFlow(nn.Module):
     def num_frames(self, num_codes: int) -> int:
         """Mel frames of so many codes, in the published single precision."""
         codes = torch.tensor(num_codes, dtype=torch.int32)
-        return int((codes / self.config.input_frame_rate * 22050 / 256).int())
+        return int((codes / self.config.input_frame_rate * MEL_SAMPLE_RATE_HZ / MEL_HOP_SAMPLES).int())
 
     def encode(self, codes: Tensor) -> Tensor:
         """(1, n) codes, prompt first -> (1, n, size)."""

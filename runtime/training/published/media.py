@@ -29,7 +29,8 @@ class ModelMedia:
     def speech_features(self, path: Path) -> Tensor:
         samples, rate_hz = read_sound(path)
         mono = samples.mean(1)
-        pcm = (mono * 32767).round().astype(np.int16)
+        # Lossy formats go beyond full scale, which would come out with its sign turned.
+        pcm = (mono * 32768).round().clip(-32768, 32767).astype(np.int16)
         return self._front_end(pcm, rate_hz).clone()
 
     def speech_codes(self, path: Path) -> Sequence[int]:

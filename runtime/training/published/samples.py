@@ -40,11 +40,17 @@ def read_samples(path: Path, media_root: Path | None = None) -> Iterator[Sample]
 
     media_root: what paths inside are relative to, by default the file's own folder. Raises SampleError.
     """
+    for line, where in read_lines(path):
+        yield parse(line, media_root or path.parent, where)
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """The lines of a file that hold something, each with its place, "file:line". Raises SampleError."""
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines):
                 if line.strip():
-                    yield parse(line, media_root or path.parent, f"{path}:{number + 1}")
+                    yield line, f"{path}:{number + 1}"
     except (OSError, UnicodeDecodeError) as error:
         raise SampleError(f"{path}: cannot be read ({error}); give a JSONL file in UTF-8") from error
 

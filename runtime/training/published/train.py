@@ -33,6 +33,7 @@ from runtime.training.published.plan import Plan, PlanError, Stage, read_plan
 from runtime.training.published.samples import SampleError
 from runtime.training.published.stream import PackStream, Position
 
+SHARDED = ("FSDP", "DEEPSPEED", "MEGATRON_LM")  # how accelerate calls processes with a part of the weights each
 CHECKPOINT, HISTORY, BACKBONE, MODEL = "checkpoint", "history.jsonl", "backbone.safetensors", "model.json"
 
 
@@ -69,11 +70,15 @@ def train(plan: Plan) -> Path:
     Raises PlanError, SampleError, CheckpointError.
     """
     model = load_model(Path(plan.model))
+    stored = model.backbone.lm_head.weight.dtype
+    model.backbone.float()  # at 1e-5 most updates of a bfloat16 weight would be rounded away
     trainer = Trainer(plan, model)
+    if trainer.progress.stage and not trainer.progress.step:
+        trainer.load_network()
     while trainer.progress.stage < len(plan.stages):
         trainer.run_stage(plan.stages[trainer.progress.stage])
     if trainer.accelerator.is_main_process:
-        save_trained(plan, model)
+        save_trained(plan, model, stored)
     return Path(plan.output)
 
 
@@ -86,6 +91,11 @@ class Trainer:
             mixed_precision="bf16" if plan.precision == "bfloat16" else "no",
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
+        if (how := self.accelerator.distributed_type.value) in SHARDED:
+            raise PlanError(
+                f"accelerate is set up for {how}, which splits the weights; they could not be saved as a model. "
+                "Choose a plain multi-GPU set-up, in which each process holds all of them"
+            )
         processes = self.accelerator.num_processes
         if plan.rows_per_step % processes:
             raise PlanError(
@@ -95,6 +105,9 @@ class Trainer:
         self.output = Path(plan.output)
         self.output.mkdir(parents=True, exist_ok=True)
         self.progress = Progress()
+        if self.accelerator.is_main_process:
+            mend_folder(self.output / CHECKPOINT)
+        self.accelerator.wait_for_everyone()
         if (saved := self.output / CHECKPOINT / "progress.json").is_file():
             self.progress.load_state_dict(json.loads(saved.read_text()))
 
@@ -110,9 +123,6 @@ class Trainer:
         if self.progress.step:
             self.accelerator.load_state(str(self.output / CHECKPOINT))
             stream.go_to(Position(**self.progress.positions[self.accelerator.process_index]))
-        elif self.progress.stage:
-            # The network of the stage before came with this process, or from its checkpoint.
-            self._load_network(learner)
         self._steps(stage, rate, prepared, optimizer, stream)
         self.progress = Progress(self.progress.stage + 1)
         self._save(stream)
@@ -185,10 +195,11 @@ class Trainer:
             replace_folder(beside, self.output / CHECKPOINT)
         self.accelerator.wait_for_everyone()
 
-    def _load_network(self, learner: Learner) -> None:
+    def load_network(self) -> None:
         """The weights the last stage ended with, when this process was started after it."""
         path = self.output / CHECKPOINT / "pytorch_model.bin"
-        learner.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        self.model.backbone.load_state_dict({name.removeprefix("network."): saved[name] for name in saved})
 
 
 class Clock:
@@ -221,10 +232,10 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
-def save_trained(plan: Plan, model: OmniModel) -> None:
+def save_trained(plan: Plan, model: OmniModel, dtype: torch.dtype) -> None:
     """The trained backbone under its published names, and a model file that puts it in the place of the old one."""
     output, file = Path(plan.output), find_model_file(Path(plan.model))
-    save_weights(model.backbone, output / BACKBONE, model.backbone.lm_head.weight.dtype)
+    save_weights(model.backbone, output / BACKBONE, dtype)
     trained = with_backbone(read_model_file(file), file.parent.resolve(), model.backbone)
     (output / MODEL).write_bytes(msgspec.json.format(msgspec.json.encode(trained), indent=2) + b"\n")
 
@@ -243,6 +254,13 @@ def _absolute(source: str | Source, beside: Path) -> str | Source:
     if isinstance(source, str):
         return str(beside / source) if (beside / source).exists() else source
     return msgspec.structs.replace(source, path=str(beside / source.path)) if source.path else source
+
+
+def mend_folder(folder: Path) -> None:
+    """What a kill within `replace_folder` left: the old one is put back where none is in its place."""
+    aside = folder.with_name(f"{folder.name}.old")
+    if aside.exists() and not folder.exists():
+        aside.rename(folder)
 
 
 def replace_folder(new: Path, old: Path) -> None:

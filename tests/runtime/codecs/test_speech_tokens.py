@@ -11,17 +11,36 @@ from runtime.codecs.speech_tokens import SpeechTokenCodec, log_mel, mel_filters
 from runtime.models.speech_tokenizer import SpeechTokenizer, SpeechTokenizerConfig
 
 RATE = 16_000
-torch.manual_seed(0)
-TOKENIZER = SpeechTokenizer(
-    SpeechTokenizerConfig(
-        d_model=16, encoder_attention_heads=2, encoder_ffn_dim=24, quantize_position=1, quantize_vocab_size=64
-    )
-)
-CODEC = SpeechTokenCodec(TOKENIZER)
 
 
 def noise(num_samples: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 3000, num_samples).astype(np.int16)
+
+
+@torch.inference_mode()
+def hearing_tokenizer() -> SpeechTokenizer:
+    """Its codes are what noise leads to: those of a random network tell places apart, but not sounds."""
+    torch.manual_seed(0)
+    config = SpeechTokenizerConfig(
+        d_model=16, encoder_attention_heads=2, encoder_ffn_dim=24, quantize_position=1, quantize_vocab_size=64
+    )
+    network = SpeechTokenizer(config).eval()
+    network.embed_positions.weight.zero_()
+    network.conv1.weight.mul_(3)
+    mel = log_mel(torch.from_numpy(noise(64 * 1280, seed=99) / 32768).float()[None])
+    network.codebook.weight.copy_(network(mel, torch.ones(1, mel.shape[-1])).hidden[0])
+    return network
+
+
+TOKENIZER = hearing_tokenizer()
+CODEC = SpeechTokenCodec(TOKENIZER)
+
+
+def test_other_sound_gets_other_codes() -> None:
+    """Or the tests below would compare nothing."""
+    codes = [CODEC.encode(noise(20_000, seed), RATE) for seed in range(2)]
+    assert len(set(codes[0].tolist())) > 4
+    assert float((codes[0] != codes[1]).float().mean()) > 0.5
 
 
 @settings(max_examples=25, deadline=None)
@@ -35,10 +54,19 @@ def test_there_are_twelve_and_a_half_codes_a_second(num_samples: int, rate: int)
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 12_000), min_size=1, max_size=4))
 def test_a_clip_reads_the_same_in_company(lengths: list[int]) -> None:
-    clips = [noise(length, seed=i) for i, length in enumerate(lengths)]
+    """However loud the others are: every clip has its own range of levels."""
+    clips = [noise(length, seed=i) // 10 ** (i % 3) for i, length in enumerate(lengths)]
     together = CODEC.encode_many([(clip, RATE) for clip in clips])
     for clip, codes in zip(clips, together, strict=True):
         assert torch.equal(codes, CODEC.encode(clip, RATE))
+
+
+def test_a_faint_clip_keeps_its_own_range_of_levels() -> None:
+    faint, loud = torch.zeros(2, 12_800)
+    faint[5000] = 1e-4
+    loud[5000] = 1.0
+    together = log_mel(torch.stack([faint, loud]))
+    torch.testing.assert_close(together, torch.cat([log_mel(faint[None]), log_mel(loud[None])]))
 
 
 def test_only_a_very_loud_end_is_read_otherwise_in_company() -> None:

@@ -49,7 +49,7 @@ def test_recognition_on_the_embedded_model(tmp_path: Path) -> None:
     assert "word error rate" in result.output
     found = figures(out)
     assert found["word error rate"]["num"] == 2
-    assert found["report"]["model"] == "omni-embedded-v0"
+    assert str(found["report"]["model"]).startswith("omni-embedded")
     assert found["report"]["settings"]["normaliser"] == "whisper"
     assert json.loads((tmp_path / "copy.json").read_text()) == found["report"]
 

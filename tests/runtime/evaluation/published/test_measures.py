@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.evaluation.published.measures import Measure, Report, average, bootstrapped, resampled
+from runtime.evaluation.published.measures import DRAWS, Measure, Report, average, bootstrapped, resampled
 
 
 @settings(max_examples=20)
@@ -39,9 +39,10 @@ def test_one_item_has_no_interval_and_none_no_mean() -> None:
 
 
 def test_draws_are_of_as_many_items() -> None:
-    sizes = resampled(lambda chosen: float(len(chosen)), 7)
+    sizes = resampled(lambda chosen: np.full(len(chosen), float(chosen.shape[1])), 7)
+    assert sizes.shape == (DRAWS,)
     assert set(sizes) == {7.0}
-    assert bootstrapped("most", lambda chosen: float(chosen.max()), 7).value == 6.0
+    assert bootstrapped("most", lambda chosen: chosen.max(-1).astype(float), 7).value == 6.0
 
 
 def test_a_line_of_the_table() -> None:

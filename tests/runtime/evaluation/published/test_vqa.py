@@ -117,7 +117,7 @@ def test_all_right_is_the_most_and_all_wrong_nothing() -> None:
 def test_always_yes_is_half_right_and_never_right_about_a_picture() -> None:
     rows = subtask_rows("scene", [(True, False)] * 4)
     (subtask,) = subtasks_of(rows)
-    assert subtask.score(np.arange(4)) == 50.0
+    assert subtask.score(np.arange(4)[None]) == [50.0]
 
 
 def test_subtasks_of_another_benchmark_have_scores_and_no_total() -> None:

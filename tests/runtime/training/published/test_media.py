@@ -1,7 +1,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from runtime.models.speech_tokenizer import SpeechTokenizer, SpeechTokenizerConfig
@@ -53,3 +55,19 @@ def test_features_can_be_learned_from(tmp_path: Path) -> None:
     write_sound(tmp_path / "a.wav")
     features = ModelMedia(MODEL).speech_features(tmp_path / "a.wav")
     assert features.isfinite().all()
+
+
+def test_sound_beyond_full_scale_is_clipped(tmp_path: Path) -> None:
+    time = np.arange(8000) / 16_000
+    wave = np.sin(2 * np.pi * 200 * time)
+    for name, samples in (("loud", 1.3 * wave), ("clipped", (1.3 * wave).clip(-1, 1))):
+        soundfile.write(tmp_path / f"{name}.wav", samples.astype(np.float32), 16_000, subtype="FLOAT")
+    media = ModelMedia(MODEL)
+    loud, clipped = (media.speech_features(tmp_path / f"{name}.wav") for name in ("loud", "clipped"))
+    assert torch.allclose(loud, clipped)
+
+
+def test_a_16_bit_file_is_read_as_it_is(tmp_path: Path) -> None:
+    pcm = np.random.default_rng(0).integers(-32768, 32768, 8000, dtype=np.int16)
+    soundfile.write(tmp_path / "a.wav", pcm, 16_000, subtype="PCM_16")
+    assert torch.equal(ModelMedia(MODEL).speech_features(tmp_path / "a.wav"), MODEL.front_end(pcm, 16_000))

@@ -103,3 +103,32 @@ def test_padding_behind_the_rows_is_the_end_of_text(file: Path) -> None:
     pack = stream(file).next()
     assert set(pack.token_ids[~pack.real].tolist()) <= {V[END_OF_TEXT]}
     assert Position([0]).packs == 0
+
+
+def test_a_line_that_is_no_sample_is_passed_over_and_what_follows_is_not(tmp_path: Path) -> None:
+    lines = [dialogue("q", "a"), "{broken", dialogue("q", "b")]
+    packs = stream(write_jsonl(tmp_path / "a.jsonl", lines), length=60, skip_broken=True)
+    learned = {token for ids in told(packs, 8) for token in ids}
+    assert ord("b") % 300 in learned | {label for _ in range(8) for label in packs.next().labels[0].tolist()}
+    assert packs.position.skipped > 0
+    with pytest.raises(SampleError, match=r"a\.jsonl:2: no JSON"):
+        told(stream(tmp_path / "a.jsonl", length=60), 8)
+
+
+def test_each_sample_is_read_once_in_a_round(file: Path) -> None:
+    read = 0
+
+    def counted(text: str) -> list[int]:
+        nonlocal read
+        read += text == "assistant"
+        return encode(text)
+
+    packs = stream(file)
+    packs.layout = Layout(V, counted, NoMedia())
+    rows = sum(packs.next().num_rows for _ in range(6))
+    assert read <= rows + 1  # the one that waits
+
+
+def test_an_empty_file_is_never_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(SampleError, match="holds no samples"):
+        stream(write_jsonl(tmp_path / "empty.jsonl", []), skip_broken=True).next()

@@ -10,9 +10,11 @@ from click.testing import CliRunner
 
 pytest.importorskip("accelerate")
 
+from accelerate.utils import DistributedType
+
 from runtime.engine.model import load_model, save_model
 from runtime.training.published import train as training
-from runtime.training.published.plan import read_plan
+from runtime.training.published.plan import PlanError, read_plan
 from runtime.training.published.train import finetune, schedule, train
 from tests.support.tiny_model import SPEECH_ENCODER, tiny_model
 from tests.support.tiny_samples import tiny_set
@@ -131,3 +133,57 @@ def test_a_plan_that_cannot_be_carried_out_is_told_in_a_line(folder: Path) -> No
     assert result.exit_code == 1
     assert result.output.startswith("Error: ")
     assert "nowhere" in result.output
+
+
+def test_a_finished_plan_stays_finished(folder: Path) -> None:
+    plan = json.loads(write_plan(folder, "done").read_text())
+    (folder / "done.json").write_text(json.dumps({**plan, "stages": plan["stages"][:1]}))
+    weights = []
+    for _ in range(2):
+        train(read_plan(folder / "done.json"))
+        weights.append(load_model(folder / "done").backbone.lm_head.weight.clone())
+    assert torch.equal(*weights)
+    assert not torch.equal(weights[0], load_model(folder / "start").backbone.lm_head.weight)
+
+
+def test_small_updates_of_bfloat16_weights_are_kept(folder: Path) -> None:
+    path = folder / "start" / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "dtype": "bfloat16"}))
+    plan = json.loads(write_plan(folder, "half", learning_rate=1e-5).read_text())
+    (folder / "half.json").write_text(json.dumps({**plan, "stages": plan["stages"][:1]}))
+    train(read_plan(folder / "half.json"))
+    saved = torch.load(folder / "half" / "checkpoint" / "pytorch_model.bin", weights_only=True)
+    (name,) = [name for name in saved if name.endswith("layers.0.mlp.up_proj.weight")]
+    before = load_model(folder / "start").backbone.model.layers[0].mlp.up_proj.weight.float()
+    assert saved[name].dtype == torch.float32
+    assert float((saved[name] != before).float().mean()) > 0.9
+    assert load_model(folder / "half").backbone.lm_head.weight.dtype == torch.bfloat16
+
+
+def test_a_kill_while_a_checkpoint_is_put_in_place_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = folder / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "progress.json").write_text("old")
+    (folder / "checkpoint.new").mkdir()
+
+    def killed(self: Path, target: Path) -> Path:
+        if self.name == "checkpoint.new":
+            raise KeyboardInterrupt
+        return plain(self, target)
+
+    plain = Path.rename
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        training.replace_folder(folder / "checkpoint.new", checkpoint)
+    training.mend_folder(checkpoint)
+    assert (checkpoint / "progress.json").read_text() == "old"
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+def test_weights_split_over_processes_are_refused_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(training.Accelerator, "distributed_type", DistributedType(kind))
+    with pytest.raises(PlanError, match=f"set up for {kind}, which splits the weights"):
+        train(read_plan(write_plan(folder)))
+    assert not (folder / "out").exists()
