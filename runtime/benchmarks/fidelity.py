@@ -161,7 +161,7 @@ class Contest:
         with torch.inference_mode():
             (scores,) = self.executor().forward([ForwardItem(canvas, rows, slot.vocabulary)])
             generator = step_generator(SEED, self.num_steps, slot.name)
-            return denoise_step(canvas, slot, scores, recipe, self.num_steps, generator)
+            return denoise_step(canvas, slot, scores, recipe, self.num_steps, recipe.steps, generator)
 
     def _begun(self) -> ReferenceDecoding:
         decoding = self.prompt.begin(self.workload.rule, self.workload.mask_id)

@@ -52,6 +52,7 @@ class Canvas:
     positions: (length,) float32, what rotary embeddings turn by; fractional where text is laid along speech.
     image_cells: (length,) int64, row-major cell of a picture position, -1 elsewhere.
     confidence: (length,) float32, probability a token had when it was chosen; 1 in the prompt, 0 where masked.
+    pinned: (length,) bool, tokens that a person put or kept there: they stay until he asks otherwise.
     """
 
     token_ids: Tensor
@@ -61,10 +62,13 @@ class Canvas:
     mask_id: int
     speech: tuple[SpeechRows, ...] = ()
     confidence: Tensor = field(default_factory=lambda: torch.empty(0))
+    pinned: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
 
     def __post_init__(self) -> None:
         if not len(self.confidence):
             object.__setattr__(self, "confidence", (self.token_ids != self.mask_id).float())
+        if not len(self.pinned):
+            object.__setattr__(self, "pinned", torch.zeros(len(self.token_ids), dtype=torch.bool))
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -109,3 +113,16 @@ class Canvas:
         token_ids, kept = self.token_ids.clone(), self.confidence.clone()
         token_ids[positions], kept[positions] = tokens, confidence
         return replace(self, token_ids=token_ids, confidence=kept)
+
+    def pin(self, positions: Tensor) -> "Canvas":
+        """Keep what stands at `positions` (n,)."""
+        pinned = self.pinned.clone()
+        pinned[positions] = True
+        return replace(self, pinned=pinned)
+
+    def reopen(self, positions: Tensor) -> "Canvas":
+        """Mask `positions` (n,) again, pinned or not."""
+        pinned = self.pinned.clone()
+        pinned[positions] = False
+        masked = self.fill(positions, torch.full_like(positions, self.mask_id), torch.zeros(len(positions)))
+        return replace(masked, pinned=pinned)

@@ -16,8 +16,6 @@ class SlotRule(SamplerRule, Protocol):
     """The numbers by which a slot is filled; a slot recipe has them all and says what they mean."""
 
     @property
-    def steps(self) -> int: ...
-    @property
     def schedule(self) -> Schedule: ...
     @property
     def confidence(self) -> ConfidenceRule: ...
@@ -37,12 +35,13 @@ def masked_positions(canvas: Canvas, slot: Slot) -> Tensor:
 
 
 def denoise_step(
-    canvas: Canvas, slot: Slot, scores: Tensor, rule: SlotRule, step: int, generator: torch.Generator
+    canvas: Canvas, slot: Slot, scores: Tensor, rule: SlotRule, step: int, steps: int, generator: torch.Generator
 ) -> Canvas:
     """Fill the surest open positions of `slot`; how many is the schedule's business.
 
-    scores: (open positions, length of slot.vocabulary), rows in order of position. step: 0 … rule.steps - 1 within the
-    slot, all that is open is filled in the last. The mask token is never chosen.
+    scores: (open positions, length of slot.vocabulary), rows in order of position. step: 0 … steps - 1 within the slot,
+    all that is open is filled in the last; `steps` may be another number each time, the rest is spread over what is
+    left. The mask token is never chosen.
     """
     open_positions = masked_positions(canvas, slot)
     if not len(open_positions):
@@ -53,8 +52,8 @@ def denoise_step(
     candidates = sample(allowed(canvas, slot, scores), rule, used_columns(canvas, slot), draws[places])
     ranks = confidence(rule.confidence, candidates.probabilities, candidates.tokens)
     if rule.confidence_noise > 0:
-        ranks = noisy(rule.confidence, ranks, noise[places], rule.confidence_noise * (1 - step / rule.steps))
-    count = num_to_unmask(rule.schedule, len(open_positions), step, rule.steps)
+        ranks = noisy(rule.confidence, ranks, noise[places], rule.confidence_noise * (1 - step / steps))
+    count = num_to_unmask(rule.schedule, len(open_positions), step, steps)
     surest = ranks.topk(count).indices
     return fill(canvas, slot, open_positions[surest], candidates.tokens[surest], candidates.probabilities[surest])
 

@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,11 +14,15 @@ from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
 from runtime.diffusion.canvas import Canvas, Slot
 from runtime.diffusion.denoise import allowed, close, commit_all, denoise_step, masked_positions, step_generator
 from runtime.diffusion.guidance import guided
-from runtime.engine.engine import Sink
+from runtime.engine import edits as editing
+from runtime.engine.edits import Edit, EditError
+from runtime.engine.engine import Sink, Tuning
 from runtime.engine.output import SlotState, Sound, Usage
+from runtime.engine.pace import affordable, shared
 from runtime.engine.preview import Previewer
 from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.engine.request import GenerationRequest
+from runtime.engine.scheduler import PATIENCE_S
 from runtime.executors.executor import ForwardItem
 
 
@@ -27,8 +31,9 @@ class ActiveResponse:
     """Belongs to the engine's thread.
 
     recipe: the request's, with the lengths it got.
-    submitted_s, began_s: clock readings; began_s when its first step could start.
-    slot_steps: steps run by slot name. guesses: the likeliest tokens of each slot at its last step.
+    submitted_s, began_s, served_s: clock readings; began_s when its first step could start, served_s of its last step.
+    slot_steps: steps run by slot name. allowances: steps a slot may take in all, where not those of its recipe.
+    guesses: the likeliest tokens of each slot at its last step. temperature: where not that of the recipe.
     pictures: the latest picture of each image slot; finished_pictures: which of them are final.
     sounds: the sound of each speech slot that is complete.
     committing: fill all that is left in the next step.
@@ -41,14 +46,26 @@ class ActiveResponse:
     canvas: Canvas
     unprompted: Canvas | None
     began_s: float
+    served_s: float = 0.0
     last_served: int = 0
     committing: bool = False
     slot_steps: Counter[str] = field(default_factory=Counter)
+    allowances: dict[str, int] = field(default_factory=dict)
+    temperature: float | None = None
     unmasked_per_step: list[int] = field(default_factory=list)
     guesses: dict[str, Tensor] = field(default_factory=dict)
     pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     finished_pictures: set[str] = field(default_factory=set)
     sounds: dict[str, Sound | None] = field(default_factory=dict)
+
+    @property
+    def tenant(self) -> str:
+        return self.request.tenant
+
+    @property
+    def due_s(self) -> float:
+        deadline_ms, patient_until_s = self.request.deadline_ms, max(self.began_s, self.served_s) + PATIENCE_S
+        return patient_until_s if deadline_ms is None else min(patient_until_s, self.submitted_s + deadline_ms / 1000)
 
     @property
     def num_canvases(self) -> int:
@@ -66,12 +83,18 @@ class ActiveResponse:
     @property
     def planned_steps(self) -> int:
         """Steps run and still to run; fewer than the recipe's when a text ends early."""
-        rest = sum(
-            max(1, recipe.steps - self.slot_steps[recipe.name])
-            for recipe, slot in zip(self.recipe.slots, self.canvas.slots, strict=True)
+        return self.num_steps + sum(self.steps_left().values())
+
+    def steps_left(self) -> dict[str, int]:
+        """Steps still planned for each slot that is not complete."""
+        return {
+            slot.name: max(1, self._allowance(slot) - self.slot_steps[slot.name])
+            for slot in self.canvas.slots
             if self.canvas.num_masked(slot)
-        )
-        return self.num_steps + rest
+        }
+
+    def _allowance(self, slot: Slot) -> int:
+        return self.allowances.get(slot.name, self.recipe_of(slot).steps)
 
     @property
     def complete(self) -> bool:
@@ -148,10 +171,12 @@ class ActiveResponse:
     def _denoise(self, slot: Slot, scores: Tensor) -> Canvas:
         recipe, step = self.recipe_of(slot), self.slot_steps[slot.name]
         self.slot_steps[slot.name] += 1
+        if self.temperature is not None:
+            recipe = replace(recipe, temperature=self.temperature)
         if self.committing:
             return commit_all(self.canvas, slot, scores, recipe)
         generator = step_generator(self.request.seed, step, slot.name)
-        return denoise_step(self.canvas, slot, scores, recipe, step, generator)
+        return denoise_step(self.canvas, slot, scores, recipe, step, max(step + 1, self._allowance(slot)), generator)
 
     def _guess(self, slot: Slot, scores: Tensor) -> None:
         guesses = self.canvas.tokens_of(slot).clone()
@@ -184,9 +209,71 @@ class ActiveResponse:
             return math.nan
         return 1000 * (now_s - self.began_s) / self.num_steps * (self.planned_steps - self.num_steps)
 
-    def overdue(self, now_s: float) -> bool:
-        """Past the deadline with more than one step to go; the last one finishes it anyway."""
+    def slack_s(self, now_s: float) -> float:
+        """Seconds to the deadline, negative past it; infinite without one."""
         deadline_ms = self.request.deadline_ms
-        if deadline_ms is None or self.planned_steps - self.num_steps <= 1:
-            return False
-        return 1000 * (now_s - self.submitted_s) >= deadline_ms
+        return math.inf if deadline_ms is None else deadline_ms / 1000 - (now_s - self.submitted_s)
+
+    def keep_pace(self, now_s: float, step_s: float) -> None:
+        """Leave out steps for which there is no time; past the deadline fill all that is left in one.
+
+        step_s: how long a step takes these days, 0 if that is not known.
+        """
+        slack_s, left = self.slack_s(now_s), self.steps_left()
+        if math.isinf(slack_s) or self.committing or not left:
+            return
+        planned = sum(left.values())
+        floor = self.request.floor_steps - self.num_steps
+        if slack_s <= 0 and floor <= 1:
+            self.committing = planned > 1  # a last step finishes it anyway
+            return
+        self._allow(affordable(slack_s, step_s, max(floor, 1), planned))
+
+    def tune(self, tuning: Tuning) -> None:
+        """Raises EditError."""
+        if tuning.steps_left is not None and tuning.steps_left < 1:
+            raise EditError(f"{tuning.steps_left} steps left came; 1 or more are needed; to end now, finalize")
+        if tuning.temperature is not None and not 0 <= tuning.temperature < math.inf:
+            raise EditError(f"temperature {tuning.temperature} came; it must be 0 or above")
+        if tuning.temperature is not None:
+            self.temperature = tuning.temperature
+        if tuning.steps_left is not None:
+            self._spread(tuning.steps_left)
+
+    def edit(self, changes: Sequence[Edit]) -> None:
+        """All of them or none; what is opened again gets its share of the recipe's steps. Raises EditError."""
+        before, self.canvas = self.canvas, editing.apply(self.canvas, changes)
+        for slot in self.canvas.slots:
+            opened = self.canvas.num_masked(slot)
+            if opened > before.num_masked(slot):
+                share = math.ceil(self.recipe_of(slot).steps * opened / slot.length)
+                self.allowances[slot.name] = max(self._allowance(slot), self.slot_steps[slot.name] + share)
+                self.finished_pictures.discard(slot.name)
+                self.sounds.pop(slot.name, None)
+
+    def fork(self, request: GenerationRequest, sink: Sink, now_s: float) -> "ActiveResponse":
+        """The same answer so far, to be gone on with apart from this one. Raises EditError."""
+        return replace(
+            self,
+            request=request,
+            sink=sink,
+            submitted_s=now_s,
+            slot_steps=self.slot_steps.copy(),
+            allowances=self.allowances.copy(),
+            unmasked_per_step=list(self.unmasked_per_step),
+            guesses=self.guesses.copy(),
+            pictures=self.pictures.copy(),
+            finished_pictures=self.finished_pictures.copy(),
+            sounds=self.sounds.copy(),
+        )
+
+    def _spread(self, steps: int) -> None:
+        """Let all that is open take `steps` in all, in the proportions it has."""
+        left = self.steps_left()
+        scale = max(1, math.ceil(steps / max(1, sum(left.values()))))
+        for name, count in shared(steps, {name: count * scale for name, count in left.items()}).items():
+            self.allowances[name] = self.slot_steps[name] + count
+
+    def _allow(self, steps: int) -> None:
+        if steps < sum(self.steps_left().values()):
+            self._spread(steps)

@@ -12,12 +12,13 @@ import torch
 from runtime.codecs.image import ImageCodec
 from runtime.diffusion.canvas import Canvas
 from runtime.diffusion.reference import ReferenceDecoding
+from runtime.engine import edits
 from runtime.engine.model import OmniModel
 from runtime.engine.preview import grid
 from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out, settled
 from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.engine.reference import ReferencePrompt
-from runtime.engine.reference_response import reference_rule, shown_canvas
+from runtime.engine.reference_response import UNCHANGEABLE, reference_rule, shown_canvas
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
 
 SPEECH_ROW_MS = 60
@@ -56,11 +57,14 @@ class Admission:
     def admit(self, request: GenerationRequest) -> Admitted:
         """Raises AdmissionError, ImageError."""
         self._check_recipe(request.recipe, request.turns)
+        _check_pace(request)
         turns = [EncodedTurn(turn.role, tuple(map(self._encode, turn.parts))) for turn in request.turns]
         recipe = settled(turns, request.recipe, self._model.text, self._model.chat)
         if self._model.fidelity == "reference":
+            if request.given:
+                raise AdmissionError(UNCHANGEABLE)
             return self._admit_reference(turns, recipe)
-        canvas = self._lay_out(turns, recipe)
+        canvas = edits.apply(self._lay_out(turns, recipe), request.given)
         self._check_length(len(canvas))
         guided = any(slot.guidance_scale for slot in recipe.slots)
         return Admitted(recipe, canvas, self._lay_out(NOTHING_SAID, recipe) if guided else None)
@@ -157,6 +161,13 @@ class Admission:
 
     def _encode_image(self, part: ImagePart) -> EncodedImage:
         return EncodedImage(self._image.encode(part.pixels, self._model.prompt_image_size_px))
+
+
+def _check_pace(request: GenerationRequest) -> None:
+    if request.deadline_ms is not None and request.deadline_ms <= 0:
+        raise AdmissionError(f"a deadline of {request.deadline_ms} ms came; it must be above 0, or left out")
+    if request.floor_steps < 1:
+        raise AdmissionError(f"a floor of {request.floor_steps} steps came; it must be 1 or more")
 
 
 T = TypeVar("T")

@@ -4,11 +4,9 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,36 +14,31 @@ from torch import Tensor
 from runtime.codecs.image import ImageCodec
 from runtime.engine.active_response import ActiveResponse
 from runtime.engine.admission import Admission, Admitted
-from runtime.engine.engine import Sink
+from runtime.engine.edits import Edit, EditError
+from runtime.engine.engine import Reply, Sink, Told, Tuning
 from runtime.engine.model import OmniModel
-from runtime.engine.output import EngineOutput, Finished, Started, StepOutput, Usage
+from runtime.engine.output import EngineOutput, Finished, Started, Status, StepOutput
 from runtime.engine.preview import Previewer
+from runtime.engine.recipe import Recipe
 from runtime.engine.reference_response import ReferenceResponse
 from runtime.engine.request import GenerationRequest
-from runtime.engine.scheduler import choose
+from runtime.engine.scheduler import Ledger, choose
+from runtime.engine.waiting import Waiting, WaitingRoom, deliver
 from runtime.executors.executor import Executor
 
 log = logging.getLogger(__name__)
 
-Status = Literal["completed", "cancelled", "incomplete", "failed"]
-
 
 @dataclass(frozen=True)
 class EngineLimits:
-    """canvas_positions: the longest canvas taken. batch_positions: padded positions a step works on, about."""
+    """canvas_positions: the longest canvas taken. batch_positions: padded positions a step works on, about.
+
+    waiting_requests: how many may wait to be laid out; more are refused at once.
+    """
 
     canvas_positions: int = 512
     batch_positions: int = 4096
-
-
-@dataclass
-class _Waiting:
-    """Submitted, not yet admitted."""
-
-    request: GenerationRequest
-    sink: Sink
-    submitted_s: float
-    finalize: bool = False
+    waiting_requests: int = 256
 
 
 Command = Callable[[], None]
@@ -76,9 +69,11 @@ class DenoisingEngine:
         self._admission = Admission(model, image, limits.canvas_positions)
         self._previewer = Previewer(model.vocabulary, model.text, image, model.voice)
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting = WaitingRoom(limits.waiting_requests)
         self._active: dict[str, ActiveResponse] = {}
+        self._ledger = Ledger()
         self._num_served = 0
+        self._step_s = 0.0  # how long a step takes these days
         self._closed = False
         self._gate = threading.Lock()
         self._closing = False  # guarded by the gate, all else belongs to the thread
@@ -91,18 +86,27 @@ class DenoisingEngine:
 
     def submit(self, request: GenerationRequest, sink: Sink) -> None:
         """As Engine.submit. After `close` the request is cancelled at once, in the caller's thread."""
-        waiting = _Waiting(request, sink, self._clock())
+        waiting = Waiting(request, sink, self._clock())
         with self._gate:
             if not self._closing:
                 self._commands.put(lambda: self._accept(waiting))
                 return
-        _refuse(waiting, "cancelled")
+        waiting.refuse("cancelled")
 
     def cancel(self, request_id: str) -> None:
         self._commands.put(lambda: self._cancel(request_id))
 
     def finalize(self, request_id: str) -> None:
         self._commands.put(lambda: self._finalize(request_id))
+
+    def edit(self, request_id: str, edits: Sequence[Edit], told: Told) -> None:
+        self._change(request_id, told, lambda response: response.edit(edits))
+
+    def tune(self, request_id: str, tuning: Tuning, told: Told) -> None:
+        self._change(request_id, told, lambda response: response.tune(tuning))
+
+    def fork(self, request_id: str, new_id: str, seed: int, sink: Sink) -> None:
+        self._commands.put(lambda: self._fork(request_id, new_id, seed, sink))
 
     def close(self) -> None:
         """Returns when the thread has ended; from the engine's own thread (a sink) at once."""
@@ -134,23 +138,34 @@ class DenoisingEngine:
 
     def admit_next(self) -> None:
         """Lay out the longest waiting request. One between two steps: encoding media takes time."""
-        if self._waiting:
-            self._admit(self._waiting.popleft())
+        waiting = self._waiting.next()
+        if waiting is not None:
+            self._admit(waiting)
 
     def step(self) -> None:
         """Schedule, forward, denoise, publish. Without active responses nothing happens."""
+        began_s = self._clock()
         chosen = self._schedule()
         for response, scores in self._forward(chosen):
             if self._denoise(response, scores):
                 self._publish(response)
+        if chosen:
+            self._note_pace(self._clock() - began_s)
+
+    def _note_pace(self, took_s: float) -> None:
+        """A running mean, so that one slow step does not cost an answer its steps."""
+        self._step_s = took_s if not self._step_s else 0.8 * self._step_s + 0.2 * took_s
 
     def _schedule(self) -> list[ActiveResponse]:
-        chosen = choose(self._active.values(), self._limits.batch_positions)
+        self._ledger.keep({response.tenant for response in self._active.values()})
+        chosen = choose(self._active.values(), self._limits.batch_positions, self._ledger.served)
         now_s = self._clock()
+        rounds = len(self._active) / max(1, len(chosen))  # steps until it is served again, about
         for response in chosen:
             self._num_served += 1
-            response.last_served = self._num_served
-            response.committing = response.committing or response.overdue(now_s)
+            self._ledger.charge(response)
+            response.last_served, response.served_s = self._num_served, now_s
+            response.keep_pace(now_s, self._step_s * rounds)
         return chosen
 
     def _forward(self, chosen: Sequence[ActiveResponse]) -> list[tuple[ActiveResponse, list[Tensor]]]:
@@ -189,45 +204,87 @@ class DenoisingEngine:
 
     # Commands, run between steps.
 
-    def _accept(self, waiting: _Waiting) -> None:
-        request_id = waiting.request.request_id
-        if request_id in self._active or any(other.request.request_id == request_id for other in self._waiting):
-            _refuse(waiting, "failed", f"a request {request_id!r} is running already; choose another id")
-        else:
-            self._waiting.append(waiting)
+    def _accept(self, waiting: Waiting) -> None:
+        if self._taken(waiting):
+            self._waiting.enter(waiting)
+
+    def _taken(self, waiting: Waiting) -> bool:
+        """False, and told so, if its id is taken by another one."""
+        request_id = waiting.request_id
+        if request_id not in self._active and request_id not in self._waiting:
+            return True
+        waiting.refuse("failed", f"a request {request_id!r} is running already; choose another id")
+        return False
+
+    def _change(self, request_id: str, told: Told, change: Callable[[ActiveResponse], None]) -> None:
+        """Make a change between two steps and tell what became of it."""
+
+        def make() -> None:
+            response = self._active.get(request_id)
+            try:
+                if response is None:
+                    raise EditError(self._not_running(request_id))
+                change(response)
+            except EditError as error:
+                reply = Reply(request_id, 0 if response is None else response.num_steps, str(error))
+            else:
+                reply = Reply(request_id, response.num_steps)
+            try:
+                told(reply)
+            except Exception:
+                log.exception("the receiver of a reply about request %s failed", request_id)
+
+        self._commands.put(make)
+
+    def _not_running(self, request_id: str) -> str:
+        if request_id in self._waiting:
+            return f"request {request_id!r} has not begun yet; change it when it has started"
+        return f"no request {request_id!r} is running; it is finished or was never begun; ask anew instead"
+
+    def _fork(self, request_id: str, new_id: str, seed: int, sink: Sink) -> None:
+        parent = self._active.get(request_id)
+        request = GenerationRequest(new_id, (), Recipe(new_id, ())) if parent is None else parent.request
+        waiting = Waiting(replace(request, request_id=new_id, seed=seed), sink, self._clock())
+        if parent is None:
+            waiting.refuse("failed", self._not_running(request_id))
+        elif self._taken(waiting):
+            try:
+                self._begin(parent.fork(waiting.request, sink, waiting.submitted_s))
+            except EditError as error:
+                waiting.refuse("failed", str(error))
 
     def _cancel(self, request_id: str) -> None:
-        for waiting in [w for w in self._waiting if w.request.request_id == request_id]:
-            self._waiting.remove(waiting)
-            _refuse(waiting, "cancelled")
+        self._waiting.cancel(request_id)
         if request_id in self._active:
             self._end(self._active[request_id], "cancelled")
 
     def _finalize(self, request_id: str) -> None:
-        for waiting in self._waiting:
-            waiting.finalize = waiting.finalize or waiting.request.request_id == request_id
+        self._waiting.finalize(request_id)
         if request_id in self._active:
             self._active[request_id].committing = True
 
     def _close(self) -> None:
         self._closed = True
-        for request_id in [w.request.request_id for w in self._waiting] + list(self._active):
+        for request_id in [waiting.request_id for waiting in self._waiting] + list(self._active):
             self._cancel(request_id)
 
     # The life of a response.
 
-    def _admit(self, waiting: _Waiting) -> None:
+    def _admit(self, waiting: Waiting) -> None:
         request = waiting.request
         try:
             admitted = self._admission.admit(request)
-        except ValueError as error:  # of the request: AdmissionError, ImageError
-            _refuse(waiting, "failed", str(error))
+        except ValueError as error:  # of the request: AdmissionError, ImageError, EditError
+            waiting.refuse("failed", str(error))
             return
         except Exception as error:
             log.exception("request %s could not be laid out", request.request_id)
-            _refuse(waiting, "failed", f"the request could not be laid out: {error}")
+            waiting.refuse("failed", f"the request could not be laid out: {error}")
             return
-        response = self._response(waiting, admitted)
+        self._begin(self._response(waiting, admitted))
+
+    def _begin(self, response: ActiveResponse) -> None:
+        request = response.request
         self._active[request.request_id] = response
         try:
             slots = response.states(self._previewer, paint=False)
@@ -236,7 +293,7 @@ class DenoisingEngine:
             return
         self._send(response, Started(request.request_id, slots, response.planned_steps, request.seed))
 
-    def _response(self, waiting: _Waiting, admitted: Admitted) -> ActiveResponse:
+    def _response(self, waiting: Waiting, admitted: Admitted) -> ActiveResponse:
         make: Callable[..., ActiveResponse] = ActiveResponse
         if admitted.reference is not None:
             prompt, decoding = admitted.reference
@@ -279,10 +336,11 @@ class DenoisingEngine:
             slots=response.states(self._previewer, paint=response.complete) if error is None else (),
             usage=response.usage(),
             steps=response.num_steps,
+            planned_steps=response.recipe.steps,
             unmasked_per_step=tuple(response.unmasked_per_step),
             error=error,
         )
-        _deliver(response.sink, finished)
+        deliver(response.sink, finished)
 
     def _fail(self, response: ActiveResponse, error: Exception) -> None:
         log.error("request %s failed", response.request.request_id, exc_info=error)
@@ -292,20 +350,5 @@ class DenoisingEngine:
 
     def _send(self, response: ActiveResponse, output: EngineOutput) -> None:
         """A sink that raises has nobody behind it any more: its response is dropped."""
-        if not _deliver(response.sink, output):
+        if not deliver(response.sink, output):
             self._active.pop(response.request.request_id, None)
-
-
-def _refuse(waiting: _Waiting, status: Status, error: str | None = None) -> None:
-    """The end of a request that never had a canvas."""
-    finished = Finished(waiting.request.request_id, status, (), Usage(), steps=0, error=error)
-    _deliver(waiting.sink, finished)
-
-
-def _deliver(sink: Sink, output: EngineOutput) -> bool:
-    try:
-        sink(output)
-        return True
-    except Exception:
-        log.exception("the receiver of request %s failed on %s", output.request_id, type(output).__name__)
-        return False

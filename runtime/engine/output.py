@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from runtime.diffusion.canvas import Modality
 
+Status = Literal["completed", "cancelled", "incomplete", "failed"]
+
 
 @dataclass(frozen=True)
 class TextSpan:
@@ -101,13 +103,15 @@ class Finished:
 
     status: completed; cancelled (by `cancel`); incomplete (committed early by `finalize` or its deadline);
         failed, then `error` says why and slots may be empty.
+    steps: run; planned_steps: those of the recipe, more than `steps` where a deadline or `tune` left some out.
     """
 
     request_id: str
-    status: Literal["completed", "cancelled", "incomplete", "failed"]
+    status: Status
     slots: tuple[SlotState, ...]
     usage: Usage
     steps: int
+    planned_steps: int = 0
     unmasked_per_step: tuple[int, ...] = ()
     error: str | None = None
 

@@ -4,7 +4,7 @@ The answer is one run of positions in which any token may come anywhere. What cl
 it, where the recipe's parts usually come to lie; the finished parts are read off the whole answer, as published.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -17,12 +17,18 @@ from runtime.diffusion.canvas import Canvas, Slot
 from runtime.diffusion.reference import ReferenceDecoding
 from runtime.diffusion.reference_rule import ReferenceRule
 from runtime.engine.active_response import ActiveResponse
+from runtime.engine.edits import Edit, EditError
+from runtime.engine.engine import Sink, Tuning
 from runtime.engine.output import SlotState, TextSpan, Usage
 from runtime.engine.preview import Previewer, grid
 from runtime.engine.recipe import Recipe
 from runtime.engine.reference import ReferencePrompt, forward_items, step_scores
+from runtime.engine.request import GenerationRequest
 from runtime.executors.executor import ForwardItem
 
+UNCHANGEABLE = (
+    "in reference fidelity an answer is made as published and cannot be changed on the way; serve in corrected"
+)
 FRAME_OF_PICTURE = 4  # tokens of an answer around its picture: begin, end, end of turn, line break
 
 
@@ -127,6 +133,20 @@ class ReferenceResponse(ActiveResponse):
         shown = self.canvas.token_ids.clone()
         shown[len(self.prompt.token_ids) :] = self.answer
         self.canvas = replace(self.canvas, token_ids=shown, confidence=kept)
+
+    def keep_pace(self, now_s: float, step_s: float) -> None:
+        """The published loop cannot take fewer steps: past the deadline all that is left is filled in one."""
+        late = self.slack_s(now_s) <= 0 and self.num_steps >= self.request.floor_steps
+        self.committing = self.committing or (late and self.planned_steps - self.num_steps > 1)
+
+    def tune(self, tuning: Tuning) -> None:
+        raise EditError(UNCHANGEABLE)
+
+    def edit(self, changes: Sequence[Edit]) -> None:
+        raise EditError(UNCHANGEABLE)
+
+    def fork(self, request: GenerationRequest, sink: Sink, now_s: float) -> ActiveResponse:
+        raise EditError(UNCHANGEABLE)
 
     def states(self, previewer: Previewer, paint: bool) -> tuple[SlotState, ...]:
         if self.complete:

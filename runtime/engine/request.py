@@ -1,11 +1,12 @@
 """What the engine is asked: a conversation, a recipe, a seed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.engine.edits import Edit
 from runtime.engine.recipe import Recipe
 
 
@@ -47,7 +48,10 @@ class GenerationRequest:
     turns: the conversation, oldest first; the response answers its end.
     partial_every: a partial after this many denoise steps; 0 for none but the finished answer.
     previews: whether partials carry the picture as far as it is known (decoding costs time).
-    deadline_ms: soft; past it the rest is committed at once. None: no deadline.
+    deadline_ms: soft; steps are left out to meet it, and past it the rest is committed at once. None: no deadline.
+    floor_steps: so many steps are run even if the deadline is missed for it.
+    tenant: on whose account it is; steps are shared evenly among tenants.
+    given: parts of the answer that stand from the beginning; the model fills what is left between them.
     """
 
     request_id: str
@@ -57,4 +61,6 @@ class GenerationRequest:
     partial_every: int = 1
     previews: bool = True
     deadline_ms: int | None = None
-    tenant: str = field(default="")
+    floor_steps: int = 1
+    tenant: str = ""
+    given: tuple[Edit, ...] = ()

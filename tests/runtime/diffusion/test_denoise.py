@@ -47,14 +47,16 @@ def run(seed: int, rule: Rule, scores: torch.Tensor) -> Canvas:
     current = canvas()
     for step in range(rule.steps):
         rows = masked_positions(current, SLOT) - SLOT.start
-        current = denoise_step(current, SLOT, scores[rows], rule, step, step_generator(seed, step, SLOT.name))
+        current = denoise_step(
+            current, SLOT, scores[rows], rule, step, rule.steps, step_generator(seed, step, SLOT.name)
+        )
     return current
 
 
 def test_the_surest_positions_are_filled_first_and_nothing_else_changes() -> None:
     before = canvas()
     scores = sure_of([5, 6, 5, 6, 5, 6, 5, 6], [1, 9, 2, 3, 8, 1, 1, 1])
-    after = denoise_step(before, SLOT, scores, Rule(steps=3), 0, step_generator(0, 0, "text"))
+    after = denoise_step(before, SLOT, scores, Rule(), 0, 3, step_generator(0, 0, "text"))
     assert masked_positions(after, SLOT).tolist() == [3, 5, 6, 8, 9, 10]
     assert after.token_ids[[4, 7]].tolist() == [6, 5]
     assert torch.equal(after.token_ids[:3], before.token_ids[:3])
@@ -64,7 +66,7 @@ def test_the_surest_positions_are_filled_first_and_nothing_else_changes() -> Non
 
 def test_what_was_filled_keeps_its_probability_as_confidence() -> None:
     scores = sure_of([1] * 8, [9, 0, 0, 0, 0, 0, 0, 0])
-    after = denoise_step(canvas(), SLOT, scores, Rule(steps=8), 0, step_generator(0, 0, "text"))
+    after = denoise_step(canvas(), SLOT, scores, Rule(), 0, 8, step_generator(0, 0, "text"))
     assert torch.allclose(after.confidence[3], scores[0].softmax(-1)[1])
     assert after.confidence[4:11].count_nonzero() == 0
 
@@ -79,20 +81,20 @@ def test_the_mask_token_is_never_chosen() -> None:
     mask_column = MASK - WITH_MASK.vocabulary[0]
     scores = sure_of([mask_column] * 8, [50.0] * 8, vocab=14)
     rule = Rule(steps=1, temperature=1.0)
-    after = denoise_step(canvas(WITH_MASK), WITH_MASK, scores, rule, 0, step_generator(4, 0, "free"))
+    after = denoise_step(canvas(WITH_MASK), WITH_MASK, scores, rule, 0, rule.steps, step_generator(4, 0, "free"))
     assert after.num_masked(WITH_MASK) == 0
     assert commit_all(canvas(WITH_MASK), WITH_MASK, scores, rule).num_masked(WITH_MASK) == 0
 
 
 def test_the_last_step_fills_all() -> None:
-    after = denoise_step(canvas(), SLOT, torch.randn(8, 8), Rule(), 3, step_generator(0, 3, "text"))
+    after = denoise_step(canvas(), SLOT, torch.randn(8, 8), Rule(), 3, 4, step_generator(0, 3, "text"))
     assert after.active_slot is None
 
 
 def test_a_full_slot_is_left_alone() -> None:
     full = commit_all(canvas(), SLOT, torch.randn(8, 8), Rule())
     empty_scores = torch.empty(0, 8)
-    assert denoise_step(full, SLOT, empty_scores, Rule(), 0, step_generator(0, 0, "text")) is full
+    assert denoise_step(full, SLOT, empty_scores, Rule(), 0, 4, step_generator(0, 0, "text")) is full
     assert commit_all(full, SLOT, empty_scores, Rule()) is full
 
 
@@ -115,7 +117,7 @@ def test_noise_changes_the_order_at_first_and_not_the_tokens() -> None:
     orders = set()
     for seed in range(6):
         rule = Rule(steps=8, confidence_noise=4.0)
-        after = denoise_step(canvas(), SLOT, scores, rule, 0, step_generator(seed, 0, "text"))
+        after = denoise_step(canvas(), SLOT, scores, rule, 0, rule.steps, step_generator(seed, 0, "text"))
         filled = int((after.tokens_of(SLOT) != MASK).nonzero()[0, 0])
         assert int(after.tokens_of(SLOT)[filled]) == 5
         orders.add(filled)
@@ -127,13 +129,13 @@ def test_noise_fades_with_progress() -> None:
     scores = sure_of([5] * 8, [2.0] * 7 + [4.0])
     rule = Rule(steps=1000, confidence_noise=4.0)
     for seed in range(20):
-        after = denoise_step(canvas(), SLOT, scores, rule, 998, step_generator(seed, 998, "text"))
+        after = denoise_step(canvas(), SLOT, scores, rule, 998, rule.steps, step_generator(seed, 998, "text"))
         assert int(after.tokens_of(SLOT)[7]) == 5
 
 
 def test_noise_works_on_negative_entropy_too() -> None:
     rule = Rule(steps=3, confidence="entropy", confidence_noise=1.0)
-    after = denoise_step(canvas(), SLOT, torch.randn(8, 8), rule, 0, step_generator(0, 0, "text"))
+    after = denoise_step(canvas(), SLOT, torch.randn(8, 8), rule, 0, rule.steps, step_generator(0, 0, "text"))
     assert after.num_masked(SLOT) == 6
     assert bool(after.confidence.isfinite().all())
 
@@ -170,3 +172,13 @@ def test_text_stays_open_while_something_before_its_end_is_open() -> None:
     assert close(open_text, SLOT, END) is open_text
     endless = filled([1, 2, MASK, MASK, MASK, MASK, MASK, MASK])
     assert close(endless, SLOT, END) is endless
+
+
+def test_steps_that_change_on_the_way_are_spread_over_what_is_left() -> None:
+    left, current = [], canvas()
+    for step, steps in enumerate((8, 8, 5, 5, 5)):
+        rows = masked_positions(current, SLOT) - SLOT.start
+        generator = step_generator(0, step, SLOT.name)
+        current = denoise_step(current, SLOT, torch.zeros(len(rows), 7), Rule(), step, steps, generator)
+        left.append(current.num_masked(SLOT))
+    assert left == [7, 6, 5, 3, 0]

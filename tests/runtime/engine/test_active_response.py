@@ -5,6 +5,8 @@ import torch
 
 from runtime.codecs.vocabulary import END_OF_TEXT
 from runtime.engine.active_response import ActiveResponse
+from runtime.engine.edits import Edit, EditError
+from runtime.engine.engine import Tuning
 from runtime.engine.prompt import NOTHING_SAID, EncodedSpeech, EncodedTurn, lay_out
 from runtime.engine.recipe import PICTURE, REPLY, TRANSCRIPT, Recipe
 from runtime.engine.request import GenerationRequest
@@ -134,7 +136,83 @@ def test_time_left_goes_by_the_steps_so_far() -> None:
     assert active.eta_ms(now_s=12.0) == pytest.approx(500 * 6)
 
 
+def paced(now_s: float, step_s: float, deadline_ms: int | None = 500, **request: int) -> ActiveResponse:
+    active = response(deadline_ms=deadline_ms)
+    active.request = replace(active.request, **request)  # type: ignore[arg-type]
+    active.keep_pace(now_s, step_s)
+    return active
+
+
 def test_a_deadline_counts_from_submission() -> None:
-    assert not response().overdue(1e9)
-    assert not response(deadline_ms=500).overdue(10.4)
-    assert response(deadline_ms=500).overdue(10.5)
+    assert not paced(1e9, 0, deadline_ms=None).committing
+    assert not paced(10.4, 0).committing
+    assert paced(10.5, 0).committing
+
+
+def test_steps_are_left_out_when_there_is_no_time_for_all() -> None:
+    hurried = paced(10.0, 0.1)
+    assert (hurried.planned_steps, hurried.committing) == (5, False)
+    run(hurried, ScriptedExecutor({}))
+    assert hurried.num_steps == 5
+    assert paced(10.0, 0.01).planned_steps == 8
+    assert paced(10.49, 0.1).planned_steps == 3  # one for each slot
+
+
+def test_the_floor_is_run_even_past_the_deadline() -> None:
+    late = paced(99.0, 0.1, floor_steps=4)
+    assert (late.planned_steps, late.committing) == (4, False)
+    run(late, ScriptedExecutor({}), 3)
+    late.keep_pace(99.0, 0.1)
+    run(late, ScriptedExecutor({}))
+    assert late.num_steps == 4
+
+
+def test_tuning_spreads_the_steps_over_what_is_open() -> None:
+    active = response()
+    run(active, ScriptedExecutor({}), 3)
+    active.tune(Tuning(steps_left=10))
+    assert active.planned_steps == 13
+    active.tune(Tuning(steps_left=2))
+    run(active, ScriptedExecutor({}))
+    assert active.num_steps == 5
+
+
+def test_a_tuned_temperature_holds_from_then_on() -> None:
+    recipe = Recipe("draw", (replace(PICTURE, length=9, steps=1, temperature=0.0, guidance_scale=0.0),))
+
+    def tokens(temperature: float | None) -> list[int]:
+        active = response(recipe)
+        active.tune(Tuning(temperature=temperature))
+        active.advance([torch.zeros(9, V.image[1] - V.image[0])], V)
+        return active.canvas.tokens_of(active.canvas.slots[0]).tolist()
+
+    assert len(set(tokens(None))) == 1
+    assert len(set(tokens(2.0))) > 1
+
+
+@pytest.mark.parametrize("tuning", [Tuning(steps_left=0), Tuning(temperature=-0.1), Tuning(temperature=float("nan"))])
+def test_impossible_tuning_is_refused(tuning: Tuning) -> None:
+    with pytest.raises(EditError, match="came"):
+        response().tune(tuning)
+
+
+def test_a_masked_part_is_filled_again_and_a_pinned_one_stays() -> None:
+    active = response()
+    run(active, ScriptedExecutor({"transcript": [5, 6, 7, 8, 9, 10]}), 4)
+    active.edit([Edit("pin", "transcript", (0,)), Edit("mask", "transcript", (1, 2))])
+    assert [slot.name for slot in active.open_slots()] == ["transcript"]
+    assert active.planned_steps == 4 + 1 + 2 + 2
+    run(active, ScriptedExecutor({"transcript": [1, 2, 3, 4, 5, 6]}))
+    assert active.canvas.tokens_of(active.canvas.slots[0]).tolist() == [5, 2, 3, 8, 9, 10]
+    assert active.complete
+
+
+def test_a_fork_goes_its_own_way() -> None:
+    active = response()
+    run(active, ScriptedExecutor({"transcript": [5]}), 2)
+    before = active.canvas
+    other = active.fork(replace(active.request, request_id="other", seed=3), lambda output: None, 12.0)
+    run(other, ScriptedExecutor({"transcript": [6]}))
+    assert active.canvas is before
+    assert (active.num_steps, other.num_steps) == (2, 8)
+    assert set(other.canvas.tokens_of(other.canvas.slots[0]).tolist()) == {5, 6}

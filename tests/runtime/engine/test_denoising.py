@@ -9,6 +9,8 @@ import pytest
 
 from runtime.codecs.vocabulary import END_OF_TEXT
 from runtime.engine.denoising import DenoisingEngine, EngineLimits
+from runtime.engine.edits import Edit
+from runtime.engine.engine import Reply, Tuning
 from runtime.engine.output import EngineOutput, Finished, SlotState, Started, StepOutput
 from runtime.engine.preview import Previewer
 from runtime.engine.recipe import EMBEDDED_RECIPES, REPLY, Recipe
@@ -19,7 +21,8 @@ from runtime.executors.scripted import ScriptedExecutor
 from tests.support.tiny_model import tiny_model
 
 MODEL = tiny_model()
-END = MODEL.vocabulary[END_OF_TEXT]
+V = MODEL.vocabulary
+END = V[END_OF_TEXT]
 ANSWERS = {"text": [*MODEL.text.encode("red apples"), END], "image": [MODEL.vocabulary.image[0] + 7]}
 LONG = Recipe("long", (replace(REPLY, length=16, steps=16),))
 
@@ -305,7 +308,8 @@ def test_what_cannot_be_shown_fails_and_the_thread_lives_on(monkeypatch: pytest.
 
 def test_a_deadline_missed_by_the_last_step_alone_cuts_nothing() -> None:
     engine, receiver = cranked(), Receiver()
-    engine.submit(ask(recipe=Recipe("short", (replace(REPLY, steps=1),)), deadline_ms=0), receiver)
+    engine.submit(ask(recipe=Recipe("short", (replace(REPLY, steps=1),)), deadline_ms=1), receiver)
+    time.sleep(0.002)
     turn(engine, 2)
     assert receiver.finished.status == "completed"
 
@@ -359,3 +363,142 @@ def test_close_may_be_called_from_a_receiver() -> None:
     engine.submit(ask(), close_at_once)
     assert receiver.finished.status == "cancelled"
     engine.close()
+
+
+def test_an_edit_is_made_at_the_step_boundary_and_told() -> None:
+    engine, receiver, replies = cranked(ScriptedExecutor({})), Receiver(), list[Reply]()
+    engine.submit(ask(recipe=LONG), receiver)
+    turn(engine, 2)
+    word = MODEL.text.encode("red")[0]
+    engine.edit("r", [Edit("set", "text", (12,), (word,))], replies.append)
+    engine.tune("r", Tuning(steps_left=3), replies.append)
+    assert replies == []
+    turn(engine, 8)
+    assert replies == [Reply("r", 2), Reply("r", 2)]
+    assert receiver.finished.steps == 5
+    assert receiver.finished.planned_steps == 16
+
+
+def test_edits_that_cannot_be_made_change_nothing_and_say_why() -> None:
+    engine, receiver, replies = cranked(), Receiver(), list[Reply]()
+    engine.edit("r", [Edit("mask", "text", (0,))], replies.append)
+    engine.submit(ask(recipe=LONG), receiver)
+    engine.edit("r", [Edit("mask", "text", (0,))], replies.append)
+    turn(engine)
+    engine.edit("r", [Edit("mask", "text", (0,)), Edit("mask", "text", (99,))], replies.append)
+    turn(engine, 20)
+    engine.tune("r", Tuning(steps_left=1), replies.append)
+    engine.run_commands()
+    errors = [reply.error or "" for reply in replies]
+    wanted = ("no request 'r' is running", "has not begun yet", "position 99 came", "it is finished")
+    assert all(part in error for part, error in zip(wanted, errors, strict=True))
+    assert receiver.finished.slots[0].text == "red apples"
+
+
+def test_a_receiver_of_replies_that_fails_does_not_stop_the_engine() -> None:
+    def fail(reply: Reply) -> None:
+        raise RuntimeError("gone")
+
+    engine, receiver = cranked(ScriptedExecutor({})), Receiver()
+    engine.submit(ask(recipe=LONG), receiver)
+    turn(engine)
+    engine.tune("r", Tuning(steps_left=2), fail)
+    turn(engine, 2)
+    assert receiver.finished.steps == 3
+
+
+def test_a_fork_is_a_response_of_its_own() -> None:
+    engine, first, second = cranked(ScriptedExecutor({})), Receiver(), Receiver()
+    engine.submit(ask(recipe=LONG), first)
+    turn(engine, 2)
+    engine.fork("r", "twin", 7, second)
+    engine.run_commands()
+    engine.cancel("r")
+    turn(engine, 20)
+    assert first.finished.status == "cancelled"
+    started = second.outputs[0]
+    assert isinstance(started, Started)
+    assert (started.request_id, started.seed) == ("twin", 7)
+    assert int((~started.slots[0].masked).sum()) == 2
+    assert (second.finished.status, second.finished.steps) == ("completed", 16)
+
+
+def test_forking_what_is_not_there_or_into_a_taken_id_fails_alone() -> None:
+    engine, first, second, third = cranked(), Receiver(), Receiver(), Receiver()
+    engine.fork("nobody", "twin", 0, second)
+    engine.submit(ask(recipe=LONG), first)
+    turn(engine)
+    engine.fork("r", "r", 0, third)
+    turn(engine, 20)
+    assert "no request 'nobody'" in (second.finished.error or "")
+    assert "running already" in (third.finished.error or "")
+    assert first.finished.status == "completed"
+
+
+def test_given_parts_stand_and_the_rest_is_filled_between_them() -> None:
+    engine, receiver = cranked(), Receiver()
+    given = (Edit("set", "text", (1, 2), (V.text[0] + 40, END)),)
+    engine.submit(ask(recipe=LONG, given=given), receiver)
+    turn(engine, 20)
+    assert receiver.finished.slots[0].tokens.tolist() == [ANSWERS["text"][0], V.text[0] + 40, *[END] * 14]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"deadline_ms": -5}, "a deadline of -5 ms came"),
+        ({"deadline_ms": 0}, "a deadline of 0 ms came"),
+        ({"floor_steps": 0}, "a floor of 0 steps came"),
+        ({"given": (Edit("set", "text", (99,), (1,)),)}, "position 99 came"),
+    ],
+)
+def test_impossible_wishes_are_refused_by_name(options: dict[str, Any], said: str) -> None:
+    engine, receiver = cranked(), Receiver()
+    engine.submit(ask(**options), receiver)
+    turn(engine)
+    assert receiver.finished.status == "failed"
+    assert said in (receiver.finished.error or "")
+
+
+def test_too_many_waiting_are_refused_at_once() -> None:
+    engine, receivers = cranked(waiting_requests=2), [Receiver() for _ in range(4)]
+    for number, receiver in enumerate(receivers):
+        engine.submit(ask(str(number), LONG), receiver)
+    engine.run_commands()
+    assert [len(receiver.outputs) for receiver in receivers] == [0, 0, 1, 1]
+    assert "overloaded: 2 requests are waiting" in (receivers[3].finished.error or "")
+    turn(engine, 40)
+    assert [receiver.finished.status for receiver in receivers[:2]] == ["completed", "completed"]
+
+
+def test_a_step_that_takes_longer_buys_fewer_steps() -> None:
+    now_s = 0.0
+
+    def slow(items: Sequence[ForwardItem]) -> None:
+        nonlocal now_s
+        now_s += 0.1
+
+    executor = ScriptedExecutor({}, before_forward=slow)
+    engine = DenoisingEngine(MODEL, executor, clock=lambda: now_s, start=False)
+    hurried, patient = Receiver(), Receiver()
+    engine.submit(ask("hurried", LONG, deadline_ms=750), hurried)
+    engine.submit(ask("patient", LONG), patient)
+    turn(engine, 40)
+    assert hurried.finished.status == "completed"
+    assert hurried.finished.steps == 7
+    assert patient.finished.steps < 17
+
+
+def test_tenants_share_the_steps_evenly() -> None:
+    engine, served = cranked(ScriptedExecutor({}), batch_positions=1), list[str]()
+
+    def note(tenant: str) -> Callable[[EngineOutput], None]:
+        return lambda output: served.append(tenant) if isinstance(output, StepOutput) else None
+
+    for number in range(3):
+        engine.submit(ask(f"many{number}", LONG, tenant="many"), note("many"))
+    engine.submit(ask("one", LONG, tenant="one"), note("one"))
+    turn(engine, 4)
+    served.clear()
+    turn(engine, 12)
+    assert served.count("one") == served.count("many") == 6
