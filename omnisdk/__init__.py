@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omnisdk.client import AsyncClient, Client, Session
     from omnisdk.conversation import Conversation, Item, Text
+    from omnisdk.editing import Box, Change, Edit
     from omnisdk.errors import (
         ConnectFailed,
         ConnectionLost,
@@ -34,6 +35,9 @@ _HOME = {
     "Conversation": "conversation",
     "Item": "conversation",
     "Text": "conversation",
+    "Box": "editing",
+    "Change": "editing",
+    "Edit": "editing",
     "ConnectFailed": "errors",
     "ConnectionLost": "errors",
     "LocalRuntimeError": "errors",
@@ -57,10 +61,13 @@ _HOME = {
 __all__ = [
     "AsyncClient",
     "AsyncSession",
+    "Box",
+    "Change",
     "Client",
     "ConnectFailed",
     "ConnectionLost",
     "Conversation",
+    "Edit",
     "GenerationSettings",
     "Image",
     "Item",

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 
 from omnisdk.conversation import Item, Text, item_from_wire
+from omnisdk.editing import Change, Edit
 from omnisdk.errors import OmniError, ResponseFailed, ResponseUnfinished
 from omnisdk.media import Image, PreviewImage, Speech
 from omnisdk.protocol import events
@@ -111,11 +112,15 @@ def _with_masks(text: str, spans: list[events.Span]) -> str:
     return "".join(shown) + text[position:]
 
 
+CanvasChange = events.OmniCanvasEdit | events.OmniResponseTune
+
+
 class ResponseLink(Protocol):
     """What a response needs of the session it belongs to."""
 
     def request_cancel(self, response_id: str) -> None: ...
     def request_finalize(self, response_id: str) -> None: ...
+    async def change(self, event: CanvasChange) -> int: ...
     def asset_url(self, url: str) -> str: ...
 
 
@@ -142,6 +147,7 @@ class Response:
         self._sound = bytearray()  # 16-bit little-endian PCM at the wire's rate
         self._finished = False
         self.id: str | None = None
+        self.canvas_id: str | None = None
         self.item_id: str | None = None
         self.status: Status = "in_progress"
         self.reason: str | None = None
@@ -194,6 +200,17 @@ class Response:
     def finalize(self) -> None:
         """Ask the server to finish now with the best it has; the status becomes "incomplete", the picture is whole."""
         self._ask("finalize")
+
+    def edit(self, *edits: Edit) -> Change:
+        """Pin, mask or set parts of the answer at its next step: all of the edits or none.
+
+        `await response.edit(...)`, or `response.edit(...).wait()` with the sync client; either tells the step.
+        """
+        return Change(self._edit([edit.to_wire() for edit in edits]), self._blocking)
+
+    def tune(self, *, steps_left: int | None = None, temperature: float | None = None) -> Change:
+        """Give all that is still open so many steps, or another temperature, from the next step on. As `edit`."""
+        return Change(self._tune(steps_left, temperature), self._blocking)
 
     # Finished parts
 
@@ -259,6 +276,25 @@ class Response:
             shown["text/html"] = self.speech._repr_html_()
         return shown
 
+    async def _edit(self, edits: list[events.CanvasEdit]) -> int:
+        return await self._link.change(events.OmniCanvasEdit(canvas_id=await self._canvas(), edits=edits))
+
+    async def _tune(self, steps_left: int | None, temperature: float | None) -> int:
+        await self._canvas()
+        assert self.id is not None
+        return await self._link.change(
+            events.OmniResponseTune(response_id=self.id, steps_left=steps_left, temperature=temperature)
+        )
+
+    async def _canvas(self) -> str:
+        """The id of the canvas, as soon as there is one."""
+        while self.canvas_id is None and not self._finished:
+            await self._change()
+        self._raise_if_failed()
+        if self.canvas_id is None or self._finished:
+            raise OmniError("the answer is finished; what is finished cannot be changed: ask for another one")
+        return self.canvas_id
+
     # Fed by the session
 
     def feed(self, event: events.ServerEvent) -> None:
@@ -276,7 +312,8 @@ class Response:
             case events.ResponseCreated():
                 self._begin(event.response.id)
             case events.OmniCanvasCreated():
-                self.seed, self.steps = event.seed, event.steps
+                self.seed, self.steps, self.canvas_id = event.seed, event.steps, event.canvas_id
+                self._wake()
             case events.OmniImageDone():
                 self._pictures.append(
                     base64.b64decode(event.b64) if event.b64 else self._link.asset_url(event.image.url)

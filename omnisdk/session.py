@@ -25,7 +25,7 @@ from omnisdk.media import Image, Speech
 from omnisdk.protocol import events, wire
 from omnisdk.protocol import settings as wire_settings
 from omnisdk.protocol.limits import MAX_INBOUND_FRAME_BYTES, WIRE_SAMPLE_RATE_HZ
-from omnisdk.response import Response
+from omnisdk.response import CanvasChange, Response
 from omnisdk.settings import GenerationSettings
 from omnisdk.speaking import Speaking
 
@@ -158,6 +158,14 @@ class AsyncSession:
 
     def request_finalize(self, response_id: str) -> None:
         self._post(events.OmniResponseFinalize(event_id=next(self._event_ids), response_id=response_id))
+
+    async def change(self, event: CanvasChange) -> int:
+        """The step at which a change of an answer was made. Raises ServerError."""
+        event.event_id = next(self._event_ids)
+        answered_by = "omni.canvas.edited" if isinstance(event, events.OmniCanvasEdit) else "omni.response.tuned"
+        made = await self._receipt(event, answered_by)
+        assert isinstance(made, events.OmniCanvasEdited | events.OmniResponseTuned)
+        return made.applied_at_step
 
     def asset_url(self, url: str) -> str:
         """Where a picture of the server's can be fetched."""

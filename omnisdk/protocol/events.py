@@ -82,6 +82,36 @@ class OmniResponseFinalize(_FromClient, tag="omni.response.finalize"):
     response_id: str
 
 
+class CanvasEdit(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One change to one slot, at `positions` or, in a picture, at all cells that `box` touches.
+
+    action: pin, what stands there stays; mask, it is filled anew; set, `tokens` are put there and stay.
+    box: left, top, right, bottom in pixels of the picture; the last two are outside.
+    tokens: for set, one joint token id for each position.
+    """
+
+    action: Literal["pin", "mask", "set"]
+    slot: str
+    positions: list[int] | None = None
+    box: tuple[int, int, int, int] | None = None
+    tokens: list[int] = []
+
+
+class OmniCanvasEdit(_FromClient, tag="omni.canvas.edit"):
+    """Change the answer that is being made, at its next step; all edits are made or none."""
+
+    canvas_id: str
+    edits: list[CanvasEdit]
+
+
+class OmniResponseTune(_FromClient, tag="omni.response.tune"):
+    """Change how the rest of the answer is made. steps_left: for all that is open. temperature: of every slot."""
+
+    response_id: str
+    steps_left: int | None = None
+    temperature: float | None = None
+
+
 ClientEvent = (
     SessionUpdate
     | InputAudioBufferAppend
@@ -95,6 +125,8 @@ ClientEvent = (
     | ResponseCancel
     | OutputAudioBufferClear
     | OmniResponseFinalize
+    | OmniCanvasEdit
+    | OmniResponseTune
 )
 
 
@@ -450,6 +482,19 @@ class OmniImageDone(_FromServer, tag="omni.image.done"):
     b64: str | None = None
 
 
+class OmniCanvasEdited(_FromServer, tag="omni.canvas.edited"):
+    """The edits were made, after this many steps."""
+
+    canvas_id: str
+    response_id: str
+    applied_at_step: int
+
+
+class OmniResponseTuned(_FromServer, tag="omni.response.tuned"):
+    response_id: str
+    applied_at_step: int
+
+
 class OmniCanvasDone(_FromServer, tag="omni.canvas.done"):
     canvas_id: str
     response_id: str
@@ -497,6 +542,8 @@ KnownServerEvent = (
     | OmniImagePartial
     | OmniProgress
     | OmniImageDone
+    | OmniCanvasEdited
+    | OmniResponseTuned
     | OmniCanvasDone
 )
 ServerEvent = KnownServerEvent | UnknownEvent

@@ -360,6 +360,10 @@ class SessionRules:
         """The id of the response to finish early. It too stays active until `end_response`."""
         return self._active(response_id, "Finalizing failed", errors.FINALIZE_NOT_ACTIVE)
 
+    def tune_response(self, response_id: str) -> str:
+        """The id of the response whose rest is to be made otherwise."""
+        return self._active(response_id, "Tuning failed", errors.TUNE_NOT_ACTIVE)
+
     def end_response(self) -> None:
         self.active_response_id = None
 

@@ -99,6 +99,7 @@ class Answer:
         self._assets = assets
         self._asset_url = asset_url
         self._new_id = new_id
+        self.slots: tuple[SlotState, ...] = ()  # as they were laid out; none before the answer has begun
         self._partials: PartialStream | None = None
         self._seed = 0
         self._started = False
@@ -121,7 +122,7 @@ class Answer:
     # The beginning
 
     def _start(self, started: Started) -> None:
-        self._started, self._seed = True, started.seed
+        self._started, self._seed, self.slots = True, started.seed, started.slots
         placed = self._rules.begin_answer(self.plan.item_id)
         self._outbox.put(
             events.ResponseOutputItemAdded(response_id=self._id, output_index=0, item=placed.item),
@@ -146,6 +147,13 @@ class Answer:
                 slots=[_layout(slot) for slot in started.slots],
             )
         )
+
+    @property
+    def told_slots(self) -> frozenset[str]:
+        """Text that was sent as final: it cannot be taken back."""
+        heard = {TRANSCRIPT} if self._heard is not None else set()
+        said = {REPLY, TRANSCRIPT} if self._content is not None and self._content.words is not None else set()
+        return frozenset(heard | (said & set(self.plan.slot_names)))
 
     # While it is made
 

@@ -12,12 +12,13 @@ from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.response import Response
 from omnisdk.protocol.session import Placed, SessionRules, new_session_settings
 from omnisdk.protocol.settings import OmniSettings, ResponseSettings
-from runtime.engine.engine import Engine
+from runtime.engine.engine import Engine, Reply
 from runtime.engine.output import EngineOutput, Finished, Usage
 from runtime.engine.request import GenerationRequest, Part, SpeechPart, TextPart, Turn
 from runtime.server.answer import Answer, AnswerPlan, Heard
 from runtime.server.assets import AssetStore
 from runtime.server.capabilities import capabilities_of
+from runtime.server.editing import edits_of, no_such_canvas, tuning_of
 from runtime.server.engine_bridge import EngineBridge
 from runtime.server.generation import check_generation, with_generation
 from runtime.server.model_card import ModelCard
@@ -139,6 +140,10 @@ class RealtimeSession:
                 self._bridge.cancel(self._rules.cancel_response(event.response_id))
             case events.OmniResponseFinalize():
                 self._finalize_response(event.response_id)
+            case events.OmniCanvasEdit():
+                self._edit_canvas(event)
+            case events.OmniResponseTune():
+                self._tune_response(event)
             case events.OutputAudioBufferClear():
                 pass  # there is no such buffer on a websocket
 
@@ -259,6 +264,41 @@ class RealtimeSession:
         if self._answer is not None:
             self._answer.finalized = True
         self._bridge.finalize(active)
+
+    def _edit_canvas(self, event: events.OmniCanvasEdit) -> None:
+        answer = self._answer
+        if answer is None or answer.plan.canvas_id != event.canvas_id:
+            raise no_such_canvas(event.canvas_id, None if answer is None else answer.plan.canvas_id)
+        edits = edits_of(event.edits, answer.slots, answer.told_slots, self._model.picture)
+        response_id = answer.plan.response.id
+
+        def told(reply: Reply) -> None:
+            done = events.OmniCanvasEdited(
+                canvas_id=event.canvas_id, response_id=response_id, applied_at_step=reply.step
+            )
+            self._tell_change(reply, done, errors.EDIT_REFUSED, event.event_id)
+
+        self._bridge.edit(response_id, edits, told)
+
+    def _tune_response(self, event: events.OmniResponseTune) -> None:
+        response_id = self._rules.tune_response(event.response_id)
+        tuning = tuning_of(event)
+
+        def told(reply: Reply) -> None:
+            done = events.OmniResponseTuned(response_id=response_id, applied_at_step=reply.step)
+            self._tell_change(reply, done, errors.TUNE_REFUSED, event.event_id)
+
+        self._bridge.tune(response_id, tuning, told)
+
+    def _tell_change(self, reply: Reply, done: events.ServerEvent, code: str, event_id: str | None) -> None:
+        """Called on the event loop, by the bridge."""
+        try:
+            if reply.error is None:
+                self._outbox.put(done)
+            else:
+                self.tell_error(ProtocolError(reply.error, code=code), event_id)
+        except OutboxFullError:
+            self._on_overflow()
 
     def _take_output(self, output: EngineOutput) -> None:
         """Called on the event loop, by the bridge."""

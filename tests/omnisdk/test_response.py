@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from omnisdk.errors import ConnectionLost, OmniError, ResponseUnfinished
+from omnisdk.editing import Box, Edit
+from omnisdk.errors import ConnectionLost, OmniError, ResponseUnfinished, ServerError
 from omnisdk.protocol import events, wire
 from omnisdk.response import Partial, Response, fold_partial
 from omnisdk.session import AsyncSession
@@ -183,6 +184,42 @@ class TestActing:
             await response
             assert (response.status, response.reason) == ("incomplete", "finalized")
             assert response.image is not None
+
+
+class TestChanging:
+    async def test_edits_and_tuning_go_out_and_tell_their_step(self) -> None:
+        async with FakeRuntime(Script(steps=100, step_s=0.01)) as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            response = session.respond()
+            edits = Edit.mask("image", Box(0, 0, 8, 8)), Edit.set("text", [3], [7]), Edit.pin("text", range(2))
+            assert await response.edit(*edits) == 2
+            assert await response.tune(steps_left=4) == 3
+            response.cancel()
+            await response
+            (edited,) = fake.received_of("omni.canvas.edit")
+            assert edited["canvas_id"] == response.canvas_id
+            assert edited["edits"] == [
+                {"action": "mask", "slot": "image", "box": [0, 0, 8, 8]},
+                {"action": "set", "slot": "text", "positions": [3], "tokens": [7]},
+                {"action": "pin", "slot": "text", "positions": [0, 1]},
+            ]
+            (tuned,) = fake.received_of("omni.response.tune")
+            assert (tuned["response_id"], tuned["steps_left"], "temperature" in tuned) == (response.id, 4, False)
+
+    async def test_a_refusal_is_raised_where_it_was_asked_and_the_answer_goes_on(self) -> None:
+        async with FakeRuntime(Script(steps=20, refuse="omni.canvas.edit")) as fake, AsyncSession(fake.url) as session:
+            await session.send("apples")
+            response = session.respond()
+            with pytest.raises(ServerError, match="refused here"):
+                await response.edit(Edit.mask("image", [0]))
+            assert (await response).status == "completed"
+
+    async def test_a_finished_answer_cannot_be_changed(self) -> None:
+        async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
+            response = await session.ask("apples")
+            with pytest.raises(OmniError, match="what is finished cannot be changed"):
+                await response.edit(Edit.mask("image", [0]))
+            assert not fake.received_of("omni.canvas.edit")
 
 
 class TestFinished:

@@ -163,6 +163,12 @@ class FakeSession:
             case "response.create":
                 self.stop = None
                 self.answer = asyncio.create_task(self.respond(event))
+            case "omni.canvas.edit":
+                await self.send(
+                    "omni.canvas.edited", canvas_id=event["canvas_id"], response_id="resp_1", applied_at_step=2
+                )
+            case "omni.response.tune":
+                await self.send("omni.response.tuned", response_id=event["response_id"], applied_at_step=3)
             case "response.cancel" | "omni.response.finalize":
                 if self.answer is None or self.answer.done():
                     await self.error(event, "response_cancel_not_active", "Cancellation failed: no active response")

@@ -10,8 +10,10 @@ from PIL import Image
 
 from runtime.engine.denoising import DenoisingEngine
 from runtime.executors.in_process import InProcessExecutor
+from runtime.server.model_card import PictureShape
 from tests.support.live_server import MODEL, serving
 from tests.support.tiny_model import tiny_model
+from tests.support.unhurried import UnhurriedExecutor
 from tests.support.wire_client import Event, WireClient, connected
 
 
@@ -88,3 +90,80 @@ def test_what_the_engine_refuses_is_a_failed_answer(client: WireClient) -> None:
     assert done["status"] == "failed"
     assert done["status_details"]["error"]["message"]
     assert done["output"] == []
+
+
+@pytest.fixture(scope="module")
+def unhurried_url() -> Iterator[str]:
+    model = tiny_model()
+    engine = DenoisingEngine(model, UnhurriedExecutor(model.backbone, num_threads=1))
+    with serving(engine, replace(MODEL, max_turns=1, picture=PictureShape(80, 80, 10, 10))) as url:
+        yield url
+
+
+@pytest.fixture
+def unhurried(unhurried_url: str) -> Iterator[WireClient]:
+    with connected(unhurried_url, subprotocols=["omni.v1"]) as client:
+        yield client
+
+
+def begin(client: WireClient, **omni: object) -> Event:
+    """omni.canvas.created of a new response that takes long."""
+    client.send({"type": "response.create", "response": {"omni": {"steps": 100, **omni}}})
+    return client.until("omni.canvas.created")
+
+
+def test_a_part_that_is_set_stands_in_the_picture(unhurried: WireClient) -> None:
+    unhurried.say("draw a red apple")
+    canvas = begin(unhurried, seed=3, partials="tokens")["canvas_id"]
+    first = 5 + tiny_model().vocabulary.image[0]
+    edit = {"action": "set", "slot": "image", "positions": [0, 99], "tokens": [first, first + 1]}
+    edited = unhurried.ask({"type": "omni.canvas.edit", "canvas_id": canvas, "edits": [edit]}, "omni.canvas.edited")
+    tuned = unhurried.ask(
+        {"type": "omni.response.tune", "response_id": edited["response_id"], "steps_left": 3}, "omni.response.tuned"
+    )
+    unhurried.until("response.done")
+    done = unhurried.of_type("omni.canvas.done")[-1]
+    assert done["steps"] <= tuned["applied_at_step"] + 3 < 100
+    filled = {
+        position: token
+        for delta in unhurried.of_type("omni.canvas.delta")
+        for change in delta["slots"]
+        if change["name"] == "image"
+        for position, token, _ in change["updates"]
+    }
+    assert (filled[0], filled[99]) == (first, first + 1)
+
+
+def test_a_masked_box_is_told_and_filled_again(unhurried: WireClient) -> None:
+    unhurried.say("draw a red apple")
+    created = begin(unhurried, partials="tokens")
+    while True:  # until much of the picture stands
+        if unhurried.until("omni.canvas.delta")["step"] > 40:
+            break
+    edit = {"action": "mask", "slot": "image", "box": [0, 0, 80, 80]}
+    unhurried.ask(
+        {"type": "omni.canvas.edit", "canvas_id": created["canvas_id"], "edits": [edit]}, "omni.canvas.edited"
+    )
+    unhurried.send({"type": "omni.response.finalize", "response_id": created["response_id"]})
+    assert unhurried.until("response.done")["response"]["status"] == "incomplete"
+    remasked = [
+        position
+        for delta in unhurried.of_type("omni.canvas.delta")
+        for change in delta["slots"]
+        for position in change["remasked"]
+    ]
+    assert len(remasked) > 10
+
+
+def test_edits_that_cannot_be_made_are_told_with_their_event(unhurried: WireClient) -> None:
+    unhurried.say("draw a red apple")
+    created = begin(unhurried, partials="tokens")
+    edit = {"action": "set", "slot": "image", "positions": [0], "tokens": [0]}
+    wrong = {"type": "omni.canvas.edit", "canvas_id": created["canvas_id"], "edits": [edit], "event_id": "mine"}
+    error = unhurried.ask(wrong)["error"]
+    assert (error["code"], error["event_id"]) == ("canvas_edit_refused", "mine")
+    assert "token 0 cannot stand in slot 'image'" in error["message"]
+    cold = {"type": "omni.response.tune", "response_id": created["response_id"], "temperature": -1}
+    assert unhurried.ask(cold)["error"]["code"] == "response_tune_refused"
+    unhurried.ask({"type": "response.cancel"}, "response.done")
+    assert unhurried.refused({**wrong, "event_id": "late"})["code"] == "canvas_edit_not_active"
