@@ -15,7 +15,6 @@ import click
 import torch
 from torch import Tensor
 
-from runtime.diffusion.batch import Batch
 from runtime.engine.denoising import DenoisingEngine
 from runtime.engine.model import EMBEDDED, OmniModel, load_model
 from runtime.engine.output import EngineOutput
@@ -23,7 +22,8 @@ from runtime.engine.recipe import Recipe
 from runtime.engine.request import GenerationRequest, TextPart, Turn
 from runtime.executors.executor import ForwardItem
 from runtime.executors.in_process import InProcessExecutor
-from runtime.models.backbone import Backbone, padding_bias
+from runtime.executors.passes import Pass, passes_of
+from runtime.models.backbone import Backbone
 from runtime.models.checkpoints import CheckpointError
 
 WISH = "draw two red apples on a blue background"
@@ -62,29 +62,28 @@ class RecordingExecutor(InProcessExecutor):
 
 @dataclass(frozen=True)
 class BareForward:
-    """The forward pass of a batch and nothing else: everything is padded and placed beforehand."""
+    """The forward passes of a step and nothing else: everything is laid out beforehand."""
 
     backbone: Backbone
-    items: Sequence[ForwardItem]
-    batch: Batch
-    places: Sequence[int]
+    passes: Sequence[Pass]
 
     @classmethod
     def of(cls, backbone: Backbone, items: Sequence[ForwardItem]) -> "BareForward":
-        canvases = list({id(item.canvas): item.canvas for item in items}.values())
-        order = [id(canvas) for canvas in canvases]
-        return cls(backbone, items, Batch.of(canvases), [order.index(id(item.canvas)) for item in items])
+        return cls(backbone, passes_of(items, together=False))
+
+    @property
+    def canvases(self) -> int:
+        return sum(len(each.batch.lengths) for each in self.passes)
+
+    @property
+    def positions(self) -> int:
+        return sum(each.batch.token_ids.numel() for each in self.passes)
 
     @torch.inference_mode()
     def __call__(self) -> list[Tensor]:
-        batch = self.batch
-        embedded = batch.put_speech(self.backbone.embed(batch.token_ids, batch.image_cells))
-        bias = padding_bias(batch.lengths, batch.token_ids.shape[1], embedded.dtype)
-        hidden = self.backbone.hidden(embedded, batch.positions, bias)
-        return [
-            self.backbone.scores(hidden[place], item.rows, slice(*item.vocabulary))
-            for place, item in zip(self.places, self.items, strict=True)
-        ]
+        device = self.backbone.lm_head.weight.device
+        scores = {index: rows for each in self.passes for index, rows in each.run(self.backbone, device).items()}
+        return [scores[index] for index in range(len(scores))]
 
 
 def measure_step(model: OmniModel, num_responses: int = 1, num_steps: int = 44) -> StepFigures:
@@ -109,8 +108,8 @@ def measure_step(model: OmniModel, num_responses: int = 1, num_steps: int = 44) 
         overhead=plain.median / forward_ms - 1,
         overhead_with_partials=told.median / forward_ms - 1,
         responses=num_responses,
-        canvases=len(forward.batch.lengths),
-        positions=forward.batch.token_ids.numel(),
+        canvases=forward.canvases,
+        positions=forward.positions,
         steps=len(plain.counted),
         threads=torch.get_num_threads(),
     )

@@ -111,8 +111,8 @@ def _part(name: str, network: nn.Module) -> PartPlan:
 def _step(backbone: Backbone, tokens: int, masked: int) -> StepPlan:
     layers = _counted(lambda: _hidden(backbone, tokens))
     hidden = torch.empty(tokens, backbone.config.hidden_size, device="meta", dtype=backbone.lm_head.weight.dtype)
-    head_masked = _counted(lambda: backbone.scores(hidden, _ids(masked)))
-    head_all = _counted(lambda: backbone.scores(hidden, _ids(tokens)))
+    head_masked = _counted(lambda: backbone.scores(hidden[:masked]))
+    head_all = _counted(lambda: backbone.scores(hidden))
     activations = {_name(dtype): _activation_bytes(backbone.to(dtype), tokens, masked) for dtype in BACKBONE_DTYPES}
     return StepPlan(tokens, masked, layers, head_masked, head_all, activations)
 
@@ -127,7 +127,7 @@ def _counted(work: Callable[[], object]) -> int:
 def _activation_bytes(backbone: Backbone, tokens: int, masked: int) -> int:
     with _PeakOfLive(backbone) as live:
         hidden = _hidden(backbone, tokens)
-        backbone.scores(hidden, _ids(masked)).float()
+        backbone.scores(hidden[:masked]).float()
     return int(live.peak_bytes)
 
 

@@ -1,4 +1,5 @@
-"""The executor of this process: a padded batch through the backbone, scores only where they are wanted."""
+"""The executor of this process. On a processor every canvas has a pass of its own: a batch saves nothing there, since a
+pass is bound by arithmetic, and the last bits of its numbers would depend on who shares it. Elsewhere all share one."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -8,9 +9,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from runtime.diffusion.batch import Batch
 from runtime.executors.executor import ForwardItem
-from runtime.models.backbone import Backbone, padding_bias
+from runtime.executors.passes import passes_of
+from runtime.models.backbone import Backbone
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -36,6 +37,7 @@ class InProcessExecutor:
     def __init__(self, backbone: Backbone, precision: Precision = "auto", num_threads: int | None = None) -> None:
         self._backbone = backbone.eval()
         self._device = backbone.lm_head.weight.device
+        self._batched = self._device.type != "cpu"
         self.dtype = _dtype(precision, backbone.lm_head.weight)
         if num_threads is not None:
             torch.set_num_threads(num_threads)
@@ -44,24 +46,11 @@ class InProcessExecutor:
     def forward(self, items: Sequence[ForwardItem]) -> list[Tensor]:
         if not items:
             return []
-        canvases = list({id(item.canvas): item.canvas for item in items}.values())
-        place = {id(canvas): i for i, canvas in enumerate(canvases)}
+        scores: dict[int, Tensor] = {}
         with self._autocast():
-            hidden = self.hidden(Batch.of(canvases).to(self._device))
-            return [
-                self._backbone.scores(
-                    hidden[place[id(item.canvas)]], item.rows.to(self._device), slice(*item.vocabulary)
-                )
-                .float()
-                .cpu()
-                for item in items
-            ]
-
-    def hidden(self, batch: Batch) -> Tensor:
-        """(batch, length, hidden) after the final norm; padding is unseen."""
-        embedded = batch.put_speech(self._backbone.embed(batch.token_ids, batch.image_cells))
-        bias = padding_bias(batch.lengths, batch.token_ids.shape[1], embedded.dtype)
-        return self._backbone.hidden(embedded, batch.positions, bias)
+            for each in passes_of(items, together=self._batched):
+                scores |= each.run(self._backbone, self._device)
+        return [scores[index] for index in range(len(items))]
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self.dtype == self._backbone.lm_head.weight.dtype:

@@ -1,7 +1,7 @@
 """The backbone: a Qwen2-shaped transformer without a causal mask (published twin: Dream 7B).
 
 Every position sees every other one of the same canvas. Scores follow the published shift: what belongs at position p
-is read at position p - 1 (`Backbone.scores` does that, callers speak of the positions they want to fill).
+is read at position p - 1.
 """
 
 from dataclasses import dataclass
@@ -66,6 +66,16 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     return x * cos + torch.cat([-second, first], -1) * sin
 
 
+def taken(x: Tensor, rows: Tensor) -> Tensor:
+    """(batch, length, dim), rows (batch, n) -> (batch, n, dim)."""
+    return x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1]))
+
+
+def _taken_rotation(rotation: Rotation, rows: Tensor) -> Rotation:
+    cos, sin = (taken(part[:, 0], rows)[:, None] for part in rotation)
+    return cos, sin
+
+
 class Attention(nn.Module):
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -77,17 +87,19 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(config.hidden_size, kv_dim)
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def forward(self, x: Tensor, rotation: Rotation, bias: Tensor | None) -> Tensor:
-        batch, length, dim = x.shape
+    def forward(self, x: Tensor, rotation: Rotation, bias: Tensor | None, rows: Tensor | None = None) -> Tensor:
+        """rows: (batch, n), the only ones that look around; all are looked at."""
+        batch, _, dim = x.shape
+        asking, turned = (x, rotation) if rows is None else (taken(x, rows), _taken_rotation(rotation, rows))
 
         def heads(projected: Tensor) -> Tensor:  # (batch, heads, length, head_dim)
-            return projected.view(batch, length, -1, self.head_dim).transpose(1, 2)
+            return projected.view(batch, projected.shape[1], -1, self.head_dim).transpose(1, 2)
 
-        q = rotate(heads(self.q_proj(x)), rotation)
+        q = rotate(heads(self.q_proj(asking)), turned)
         k = rotate(heads(self.k_proj(x)), rotation)
         v = heads(self.v_proj(x))
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, enable_gqa=self.num_groups > 1)
-        out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, dim))
+        out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, asking.shape[1], dim))
         return out
 
 
@@ -111,8 +123,10 @@ class Layer(nn.Module):
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def forward(self, x: Tensor, rotation: Rotation, bias: Tensor | None) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), rotation, bias)
+    def forward(self, x: Tensor, rotation: Rotation, bias: Tensor | None, rows: Tensor | None = None) -> Tensor:
+        """(batch, length, hidden) -> the same, or only its `rows` (batch, n)."""
+        attended = self.self_attn(self.input_layernorm(x), rotation, bias, rows)
+        x = (x if rows is None else taken(x, rows)) + attended
         fed: Tensor = self.mlp(self.post_attention_layernorm(x))
         return x + fed
 
@@ -174,27 +188,33 @@ class Backbone(nn.Module):
         encoded, encoded_lengths = self.model.audio_model.model(features.to(weights), lengths.to(weights.device))
         return self.model.audio_projection(encoded), encoded_lengths
 
-    def hidden(self, embedded: Tensor, positions: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    def hidden(
+        self,
+        embedded: Tensor,
+        positions: Tensor | None = None,
+        bias: Tensor | None = None,
+        rows: Tensor | None = None,
+    ) -> Tensor:
         """(batch, length, hidden) embeddings -> the same shape after the final norm.
 
         positions: (batch, length) rotary positions, fractional ones allowed; default 0, 1, 2 …
         bias: what attention adds to its scores, broadcast to (batch, heads, length, length); None: all see all.
+        rows: (batch, n): only these come out, (batch, n, hidden), and the last layer works on no others; bias must then
+            be the same for all rows.
         """
         if positions is None:
             positions = torch.arange(embedded.shape[1], device=embedded.device).expand(embedded.shape[:2])
         rotation = rotary(positions, self.config.head_dim, self.config.rope_theta, embedded.dtype)
         x = embedded
-        for layer in self.model.layers:
-            x = layer(x, rotation, bias)
+        last = len(self.model.layers) - 1
+        for index, layer in enumerate(self.model.layers):
+            x = layer(x, rotation, bias, rows if index == last else None)
         normed: Tensor = self.model.norm(x)
         return normed
 
-    def scores(self, hidden: Tensor, rows: Tensor, vocabulary: slice = slice(None)) -> Tensor:
-        """Scores of the tokens in `vocabulary` at canvas positions `rows` of one canvas.
-
-        hidden: (length, hidden); rows: (num_rows,), each >= 1 -> (num_rows, len(vocabulary)). Reads row p at p - 1.
-        """
-        return F.linear(hidden[rows - 1], self.lm_head.weight[vocabulary])
+    def scores(self, hidden: Tensor, vocabulary: slice = slice(None)) -> Tensor:
+        """(n, hidden) -> (n, len(vocabulary)). What belongs at position p is read off the hidden row p - 1."""
+        return F.linear(hidden, self.lm_head.weight[vocabulary])
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """(batch, length) ids -> (batch, length, vocab) scores, not shifted: the published forward pass."""

@@ -48,10 +48,21 @@ def test_picture_positions_know_their_row_and_column(small: Backbone) -> None:
 
 
 @torch.inference_mode()
-def test_scores_of_a_position_are_read_one_before_it(small: Backbone) -> None:
+def test_scores_are_those_of_a_part_of_the_vocabulary(small: Backbone) -> None:
     ids = torch.randint(0, 60, (1, 8))
-    scores = small.scores(small.hidden(small.embed(ids))[0], torch.tensor([1, 7]), slice(10, 20))
+    scores = small.scores(small.hidden(small.embed(ids))[0, [0, 6]], slice(10, 20))
     torch.testing.assert_close(scores, small(ids)[0, [0, 6], 10:20])
+
+
+@torch.inference_mode()
+def test_rows_alone_come_out_as_among_all(small: Backbone) -> None:
+    ids, lengths = torch.randint(0, 60, (2, 9)), torch.tensor([9, 6])
+    embedded, bias = small.embed(ids), padding_bias(lengths, 9, torch.float32)
+    positions = torch.arange(9.0).expand(2, 9) * 0.75
+    rows = torch.tensor([[8, 0, 3], [5, 2, 0]])
+    everything = small.hidden(embedded, positions, bias)
+    expected = torch.stack([everything[i, of_one] for i, of_one in enumerate(rows)])
+    torch.testing.assert_close(small.hidden(embedded, positions, bias, rows), expected)
 
 
 def test_tied_embeddings_are_one_tensor() -> None:
