@@ -1,7 +1,7 @@
 """A denoise step beside the bare forward pass of the same batch, in the same run; `omni bench step`.
 
 Everything a step does besides the forward pass is overhead: choosing who shares it, padding, sampling, unmasking,
-telling the partials and painting their previews.
+telling the partials. Previews are no part of it: whoever shows them paints them.
 """
 
 import json
@@ -34,7 +34,7 @@ WARM_UP = 2  # steps that are run and not counted
 class StepFigures:
     """Medians over `steps` steps of a picture, in milliseconds; an overhead of 0.1 is ten per cent of the forward pass.
 
-    step_ms: without partials. step_with_partials_ms: with a partial and a preview of every response after every step.
+    step_ms: without partials. step_with_partials_ms: with a partial of every response after every step.
     canvases, positions: of the batch, which holds each guided canvas twice.
     """
 
@@ -182,7 +182,7 @@ def step(folder: Path | None, responses: int, steps: int, threads: int | None, j
         f"{figures.threads} threads, {figures.steps} steps\n"
         f"bare forward pass    {figures.forward_ms:8.2f} ms\n"
         f"step                 {figures.step_ms:8.2f} ms  {figures.overhead:+.1%}\n"
-        f"step with previews   {figures.step_with_partials_ms:8.2f} ms  {figures.overhead_with_partials:+.1%}"
+        f"step with partials   {figures.step_with_partials_ms:8.2f} ms  {figures.overhead_with_partials:+.1%}"
     )
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(figures), indent=2) + "\n")

@@ -2,8 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,6 +27,8 @@ from runtime.engine.request import GenerationRequest
 from runtime.engine.scheduler import PATIENCE_S
 from runtime.executors.executor import ForwardItem
 
+Pictures = Literal["none", "previews", "final"]
+
 
 @dataclass
 class ActiveResponse:
@@ -34,7 +38,6 @@ class ActiveResponse:
     submitted_s, began_s, served_s: clock readings; began_s when its first step could start, served_s of its last step.
     slot_steps: steps run by slot name. allowances: steps a slot may take in all, where not those of its recipe.
     guesses: the likeliest tokens of each slot at its last step. temperature: where not that of the recipe.
-    pictures: the latest picture of each image slot; finished_pictures: which of them are final.
     sounds: the sound of each speech slot that is complete.
     committing: fill all that is left in the next step.
     """
@@ -54,8 +57,6 @@ class ActiveResponse:
     temperature: float | None = None
     unmasked_per_step: list[int] = field(default_factory=list)
     guesses: dict[str, Tensor] = field(default_factory=dict)
-    pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
-    finished_pictures: set[str] = field(default_factory=set)
     sounds: dict[str, Sound | None] = field(default_factory=dict)
 
     @property
@@ -139,26 +140,25 @@ class ActiveResponse:
             self.canvas = close(self.canvas, slot, vocabulary[END_OF_TEXT])
         self.unmasked_per_step.append(int(before - self.canvas.masked.sum()))
 
-    def states(self, previewer: Previewer, paint: bool) -> tuple[SlotState, ...]:
-        """A snapshot of every slot. paint: bring pictures up to date first, which takes time."""
-        return tuple(self._state(previewer, slot, paint) for slot in self.canvas.slots)
+    def states(self, previewer: Previewer, pictures: Pictures) -> tuple[SlotState, ...]:
+        """A snapshot of every slot. pictures: none; as previews, painted by whoever shows them; or final, painted now."""
+        return tuple(self._state(previewer, slot, pictures) for slot in self.canvas.slots)
 
-    def _state(self, previewer: Previewer, slot: Slot, paint: bool) -> SlotState:
-        if slot.modality == "image" and paint:
-            self._paint(previewer, slot)
+    def _state(self, previewer: Previewer, slot: Slot, pictures: Pictures) -> SlotState:
         if slot.modality == "speech" and not self.canvas.num_masked(slot) and slot.name not in self.sounds:
             self.sounds[slot.name] = previewer.speak(self.canvas, slot)
-        return previewer.state(self.canvas, slot, self.pictures.get(slot.name), self.sounds.get(slot.name))
+        state = previewer.state(self.canvas, slot, self.sounds.get(slot.name))
+        paint = self._painter(previewer, slot) if slot.modality == "image" and pictures != "none" else None
+        if paint is None:
+            return state
+        return replace(state, preview=paint) if pictures == "previews" else replace(state, image=paint())
 
-    def _paint(self, previewer: Previewer, slot: Slot) -> None:
-        """Bring the slot's picture up to date; a finished one is painted once."""
-        if slot.name in self.finished_pictures:
-            return
-        picture = previewer.paint(self.canvas, slot, self.guesses.get(slot.name))
-        if picture is not None:
-            self.pictures[slot.name] = picture
-        if not self.canvas.num_masked(slot):
-            self.finished_pictures.add(slot.name)
+    def _painter(self, previewer: Previewer, slot: Slot) -> Callable[[], NDArray[np.uint8]] | None:
+        """Paints the slot as it is now, whatever becomes of it later; None if there is nothing to see."""
+        guesses = self.guesses.get(slot.name)
+        if guesses is None and self.canvas.num_masked(slot):
+            return None
+        return partial(previewer.paint, self.canvas, slot, guesses)
 
     def _slot_scores(self, slot: Slot, scores: Iterator[Tensor]) -> Tensor:
         """Takes the scores of `_slot_items` off the front."""
@@ -248,7 +248,6 @@ class ActiveResponse:
             if opened > before.num_masked(slot):
                 share = math.ceil(self.recipe_of(slot).steps * opened / slot.length)
                 self.allowances[slot.name] = max(self._allowance(slot), self.slot_steps[slot.name] + share)
-                self.finished_pictures.discard(slot.name)
                 self.sounds.pop(slot.name, None)
 
     def fork(self, request: GenerationRequest, sink: Sink, now_s: float) -> "ActiveResponse":
@@ -262,8 +261,6 @@ class ActiveResponse:
             allowances=self.allowances.copy(),
             unmasked_per_step=list(self.unmasked_per_step),
             guesses=self.guesses.copy(),
-            pictures=self.pictures.copy(),
-            finished_pictures=self.finished_pictures.copy(),
             sounds=self.sounds.copy(),
         )
 

@@ -1,5 +1,6 @@
 """What the engine tells: the state of a canvas after a step, and its end."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,7 +36,9 @@ class SlotState:
 
     tokens: (length,) int64 ids, -1 where masked. confidence: (length,) float32.
     text, spans: a text slot's reading, "▒" for each masked position. Trailing padding is not part of it.
-    image: (height, width, 3) uint8 preview or final picture of an image slot, or None.
+    image: (height, width, 3) uint8, the picture of an image slot at the end, or None.
+    preview: paints the picture as far as this snapshot knows it, from any thread. Whoever shows it paints it, so that
+        painting delays no step and what is never shown is never painted. None where there is nothing to see.
     grid: rows, columns of an image slot.
     speech: the sound of a speech slot that is complete, or None.
     """
@@ -47,6 +50,7 @@ class SlotState:
     text: str | None = None
     spans: tuple[TextSpan, ...] = ()
     image: NDArray[np.uint8] | None = None
+    preview: Callable[[], NDArray[np.uint8]] | None = None
     grid: tuple[int, int] | None = None
     speech: Sound | None = None
 

@@ -48,10 +48,8 @@ class Previewer:
     image: ImageCodec
     voice: Voice | None = None
 
-    def state(
-        self, canvas: Canvas, slot: Slot, picture: NDArray[np.uint8] | None = None, sound: Sound | None = None
-    ) -> SlotState:
-        """A snapshot of `slot`; `picture` is shown for an image slot, `sound` for a speech slot."""
+    def state(self, canvas: Canvas, slot: Slot, sound: Sound | None = None) -> SlotState:
+        """A snapshot of `slot` without its picture; `sound` is that of a speech slot."""
         tokens = canvas.tokens_of(slot)
         reading = self.read(canvas, slot) if slot.modality == "text" else None
         return SlotState(
@@ -61,7 +59,6 @@ class Previewer:
             confidence=canvas.confidence[slot.positions].clone().numpy(),
             text=reading.text if reading else None,
             spans=reading.spans if reading else (),
-            image=picture,
             grid=grid(slot) if slot.modality == "image" else None,
             speech=sound,
         )
@@ -83,17 +80,14 @@ class Previewer:
                 text += self._decode(said[start:stop], follows=bool(text))
         return Reading(text, tuple(spans))
 
-    def paint(self, canvas: Canvas, slot: Slot, guesses: Tensor | None) -> NDArray[np.uint8] | None:
+    def paint(self, canvas: Canvas, slot: Slot, guesses: Tensor | None) -> NDArray[np.uint8]:
         """The picture as far as it is known; masked cells show the present best guess.
 
-        guesses: (slot length,) token ids, or None before the slot's first step, when there is nothing to see.
+        guesses: (slot length,) token ids; None for a slot that is complete.
         """
         tokens = canvas.tokens_of(slot)
-        masked = tokens == canvas.mask_id
-        if bool(masked.any()):
-            if guesses is None:
-                return None
-            tokens = torch.where(masked, guesses, tokens)
+        if guesses is not None:
+            tokens = torch.where(tokens == canvas.mask_id, guesses, tokens)
         return self.image.decode((tokens - self.vocabulary.image[0]).view(grid(slot)))
 
     def speak(self, canvas: Canvas, slot: Slot) -> Sound | None:

@@ -4,8 +4,9 @@ The answer is one run of positions in which any token may come anywhere. What cl
 it, where the recipe's parts usually come to lie; the finished parts are read off the whole answer, as published.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 
 import torch
@@ -16,7 +17,7 @@ from runtime.codecs.vocabulary import BEGIN_OF_SPEECH, TURN_END, TURN_START, Voc
 from runtime.diffusion.canvas import Canvas, Slot
 from runtime.diffusion.reference import ReferenceDecoding
 from runtime.diffusion.reference_rule import ReferenceRule
-from runtime.engine.active_response import ActiveResponse
+from runtime.engine.active_response import ActiveResponse, Pictures
 from runtime.engine.edits import Edit, EditError
 from runtime.engine.engine import Sink, Tuning
 from runtime.engine.output import SlotState, TextSpan, Usage
@@ -148,19 +149,19 @@ class ReferenceResponse(ActiveResponse):
     def fork(self, request: GenerationRequest, sink: Sink, now_s: float) -> ActiveResponse:
         raise EditError(UNCHANGEABLE)
 
-    def states(self, previewer: Previewer, paint: bool) -> tuple[SlotState, ...]:
+    def states(self, previewer: Previewer, pictures: Pictures) -> tuple[SlotState, ...]:
         if self.complete:
             return tuple(self._finished(previewer, slot) for slot in self.canvas.slots)
-        return super().states(previewer, paint)
+        return super().states(previewer, pictures)
 
-    def _paint(self, previewer: Previewer, slot: Slot) -> None:
+    def _painter(self, previewer: Previewer, slot: Slot) -> Callable[[], Pixels] | None:
         """What is no picture token in the window is shown as the best guess there."""
         tokens, guesses = self.canvas.tokens_of(slot), self.guesses.get(slot.name)
         if guesses is None:
-            return
+            return None
         first, stop = self.vocabulary.image
         codes = torch.where((tokens >= first) & (tokens < stop), tokens, guesses).clamp(first, stop - 1) - first
-        self.pictures[slot.name] = previewer.image.decode(codes.view(grid(slot)))
+        return partial(previewer.image.decode, codes.view(grid(slot)))
 
     def _finished(self, previewer: Previewer, slot: Slot) -> SlotState:
         state = replace(previewer.state(self.canvas, slot), tokens=self.canvas.tokens_of(slot).numpy())

@@ -2,8 +2,8 @@
 
 import asyncio
 import base64
-from collections.abc import Sequence
-from dataclasses import replace
+import logging
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from omnisdk.protocol.settings import PartialKind
 from runtime.codecs.image import encode_png
 from runtime.engine.output import Finished, SlotState, StepOutput
 
+log = logging.getLogger(__name__)
 PNG = "image/png"
 FRAME_ROOM = 16 * 1024  # for what stands in a frame beside a picture
 
@@ -59,7 +60,7 @@ class PartialStream:
         told = self._tokens_told
         if all(slot.name in told and np.array_equal(slot.tokens, told[slot.name]) for slot in finished.slots):
             return []
-        slots = tuple(replace(slot, image=None) for slot in finished.slots)
+        slots = finished.slots
         steps = finished.steps
         return await self.render(StepOutput(finished.request_id, steps, steps, 1.0, 0.0, slots))
 
@@ -96,14 +97,16 @@ class PartialStream:
 
     async def _preview(self, output: StepOutput, slot: SlotState) -> ServerEvent | None:
         before = self._previews_sent.get(slot.name)
-        if slot.image is None or slot.grid is None or (before is not None and np.array_equal(before, slot.tokens)):
+        if slot.preview is None or slot.grid is None or (before is not None and np.array_equal(before, slot.tokens)):
             return None
-        png = base64.b64encode(await asyncio.to_thread(encode_png, slot.image)).decode("ascii")
+        painted = await asyncio.to_thread(_painted, slot.preview)
+        if painted is None:
+            return None
+        (height, width, _), png = painted
         if len(png) > MAX_OUTBOUND_FRAME_BYTES - FRAME_ROOM:
             return None
         self._previews_sent[slot.name] = slot.tokens
         index, self._num_previews = self._num_previews, self._num_previews + 1
-        height, width = slot.image.shape[:2]
         rows, columns = slot.grid
         return events.OmniImagePartial(
             response_id=self._response_id,
@@ -120,6 +123,16 @@ class PartialStream:
             mask=slot.masked.astype(int).tolist(),
             confidence=[_rounded(value, 2) for value in slot.confidence],
         )
+
+
+def _painted(preview: Callable[[], NDArray[np.uint8]]) -> tuple[tuple[int, ...], str] | None:
+    """(height, width, 3) and the picture as PNG in base64; None if it fails: an answer does not end for a preview."""
+    try:
+        picture = preview()
+        return picture.shape, base64.b64encode(encode_png(picture)).decode("ascii")
+    except Exception:
+        log.exception("a preview could not be painted")
+        return None
 
 
 def _rounded(value: float | np.floating, digits: int) -> float:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,8 @@ def _shown(slot: SlotState, ratio: float, preview: bool = False) -> SlotState:
     if slot.modality == "speech":
         return replace(slot, tokens=tokens, confidence=confidence, speech=slot.speech if ratio == 1 else None)
     if slot.text is None:
-        return replace(slot, tokens=tokens, confidence=confidence, image=_picture(ratio) if preview else None)
+        paint = partial(_picture, ratio) if preview else None
+        return replace(slot, tokens=tokens, confidence=confidence, image=None, preview=paint)
     text = slot.text[:known] + "▒" * (len(slot.text) - known)
     spans = (TextSpan(0, known, False, 0.9), TextSpan(known, len(text), True, 0.0))
     return replace(slot, tokens=tokens, confidence=confidence, text=text, spans=spans)

@@ -153,8 +153,30 @@ def test_pictures_come_with_partials_only_if_asked(previews: bool) -> None:
     engine, receiver = cranked(), Receiver()
     engine.submit(ask(previews=previews), receiver)
     turn(engine, 20)
-    assert {partial.slots[0].image is not None for partial in receiver.partials} == {previews}
+    assert {partial.slots[0].preview is not None for partial in receiver.partials} == {previews}
     assert receiver.finished.slots[0].image is not None
+
+
+def test_a_step_paints_nothing_and_a_preview_shows_its_own_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    painted = list[Any]()
+    paint = Previewer.paint
+
+    def note(self: Previewer, canvas: Any, *arguments: Any) -> Any:
+        painted.append(canvas)
+        return paint(self, canvas, *arguments)
+
+    monkeypatch.setattr(Previewer, "paint", note)
+    engine, receiver = cranked(), Receiver()
+    engine.submit(ask(), receiver)
+    turn(engine, 5)
+    assert painted == []
+    turn(engine, 20)
+    assert len(painted) == 1  # the finished picture
+    for partial in receiver.partials[:3]:
+        preview = partial.slots[0].preview
+        assert preview is not None
+        assert preview().shape == (80, 80, 3)
+        assert int(painted[-1].masked[painted[-1].slots[0].positions].sum()) == int(partial.slots[0].masked.sum())
 
 
 def test_several_responses_share_a_step() -> None:

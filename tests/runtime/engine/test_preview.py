@@ -78,9 +78,8 @@ def test_a_snapshot_does_not_change_when_the_canvas_goes_on() -> None:
     assert state.tokens[-1] == -1
 
 
-def test_a_picture_not_begun_has_nothing_to_show() -> None:
+def test_a_picture_has_its_grid_before_it_is_begun() -> None:
     canvas = image_canvas(M, M, M, M)
-    assert PREVIEWER.paint(canvas, canvas.slots[0], None) is None
     assert PREVIEWER.state(canvas, canvas.slots[0]).grid == (2, 2)
 
 
@@ -90,8 +89,14 @@ def test_masked_cells_show_the_guess() -> None:
     guesses = torch.tensor([first + 9, first + 2, first + 9, first + 60])
     painted = PREVIEWER.paint(canvas, canvas.slots[0], guesses)
     expected = PREVIEWER.image.decode(torch.tensor([[1, 2], [3, 60]]))
-    assert painted is not None
     assert np.array_equal(painted, expected)
+
+
+def test_a_whole_picture_needs_no_guesses() -> None:
+    first = V.image[0]
+    canvas = image_canvas(first + 1, first + 2, first + 3, first + 60)
+    expected = PREVIEWER.image.decode(torch.tensor([[1, 2], [3, 60]]))
+    assert np.array_equal(PREVIEWER.paint(canvas, canvas.slots[0], None), expected)
 
 
 def test_a_picture_is_square() -> None:

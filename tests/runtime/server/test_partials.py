@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from omnisdk.protocol import events
@@ -17,9 +18,13 @@ EMPTY = SlotState("image", "image", np.full(4, -1), np.zeros(4, np.float32), gri
 WORDS = SlotState("text", "text", np.full(3, -1), np.zeros(3, np.float32), text="▒▒▒")
 
 
+def gray() -> NDArray[np.uint8]:
+    return np.full((6, 8, 3), 90, np.uint8)
+
+
 def drawn(*tokens: int) -> SlotState:
     confidence = np.where(np.array(tokens) < 0, 0, 0.456).astype(np.float32)
-    return replace(EMPTY, tokens=np.array(tokens), confidence=confidence, image=np.full((6, 8, 3), 90, np.uint8))
+    return replace(EMPTY, tokens=np.array(tokens), confidence=confidence, preview=gray)
 
 
 def step(number: int, *slots: SlotState) -> StepOutput:
@@ -107,7 +112,7 @@ async def test_progress_of_each_slot() -> None:
 
 async def test_a_preview_too_large_for_a_frame_is_left_out() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), np.uint8)
-    told = await stream("preview").render(step(1, replace(drawn(1, 2, 3, -1), image=noise)))
+    told = await stream("preview").render(step(1, replace(drawn(1, 2, 3, -1), preview=lambda: noise)))
     assert [type(event) for event in told] == [events.OmniProgress]
 
 
@@ -129,3 +134,11 @@ class TestTheEnd:
 
 def ended(*slots: SlotState) -> Finished:
     return Finished("r", "completed", slots, Usage(), 3)
+
+
+async def test_a_preview_that_fails_is_left_out() -> None:
+    def broken() -> NDArray[np.uint8]:
+        raise RuntimeError("no paint")
+
+    told = await stream("preview").render(step(1, replace(drawn(1, 2, 3, -1), preview=broken)))
+    assert [type(event) for event in told] == [events.OmniProgress]
