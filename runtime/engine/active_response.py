@@ -141,7 +141,7 @@ class ActiveResponse:
         self.unmasked_per_step.append(int(before - self.canvas.masked.sum()))
 
     def states(self, previewer: Previewer, pictures: Pictures) -> tuple[SlotState, ...]:
-        """A snapshot of every slot. pictures: none; as previews, painted by whoever shows them; or final, painted now."""
+        """A snapshot of every slot. pictures: none; previews, painted by whoever shows them; final, painted now."""
         return tuple(self._state(previewer, slot, pictures) for slot in self.canvas.slots)
 
     def _state(self, previewer: Previewer, slot: Slot, pictures: Pictures) -> SlotState:

@@ -144,15 +144,15 @@ def test_a_masked_box_is_told_and_filled_again(unhurried: WireClient) -> None:
     unhurried.ask(
         {"type": "omni.canvas.edit", "canvas_id": created["canvas_id"], "edits": [edit]}, "omni.canvas.edited"
     )
+    while not (opened := remasked(unhurried.until("omni.canvas.delta"))):
+        pass
+    assert len(opened) > 10
     unhurried.send({"type": "omni.response.finalize", "response_id": created["response_id"]})
     assert unhurried.until("response.done")["response"]["status"] == "incomplete"
-    remasked = [
-        position
-        for delta in unhurried.of_type("omni.canvas.delta")
-        for change in delta["slots"]
-        for position in change["remasked"]
-    ]
-    assert len(remasked) > 10
+
+
+def remasked(delta: Event) -> list[int]:
+    return [position for change in delta["slots"] for position in change["remasked"]]
 
 
 def test_edits_that_cannot_be_made_are_told_with_their_event(unhurried: WireClient) -> None:
