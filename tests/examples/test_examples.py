@@ -67,3 +67,9 @@ def test_an_example_is_short_and_imports_only_what_users_have(path: Path) -> Non
     assert "import runtime" not in source
     assert "from runtime" not in source
     assert "__main__" in source
+
+
+def test_change_your_mind(url: str, tmp_path: Path) -> None:
+    shown = run_example("change_your_mind.py", "apples", tmp_path / "picture.png", url)
+    assert "the right half was taken away after step 2" in shown
+    assert Image(tmp_path / "picture.png").size == (80, 80)

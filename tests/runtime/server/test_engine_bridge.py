@@ -3,11 +3,16 @@ import threading
 
 import pytest
 
+from runtime.engine.denoising import DenoisingEngine
+from runtime.engine.edits import Edit
+from runtime.engine.engine import Reply, Tuning
 from runtime.engine.output import EngineOutput, Finished, Started, StepOutput
 from runtime.engine.recipe import EMBEDDED_RECIPES
 from runtime.engine.request import GenerationRequest, TextPart, Turn
 from runtime.server.engine_bridge import EngineBridge
 from tests.support.scripted_engine import ScriptedEngine
+from tests.support.tiny_model import tiny_model
+from tests.support.unhurried import UnhurriedExecutor
 
 pytestmark = pytest.mark.anyio
 
@@ -63,3 +68,36 @@ def test_an_engine_that_outlives_the_loop_is_told_to_stop() -> None:
     engine.finalize("r")
     engine.close()
     assert "r" in engine.cancelled
+
+
+async def test_changes_are_told_on_the_event_loop_and_a_fork_has_its_own_outputs() -> None:
+    model = tiny_model()
+    engine = DenoisingEngine(model, UnhurriedExecutor(model.backbone, num_threads=1))
+    bridge, told, ended = EngineBridge(engine), asyncio.Queue[Reply](), asyncio.Queue[Finished]()
+    threads = set()
+
+    def take(output: EngineOutput) -> None:
+        if isinstance(output, Finished):
+            ended.put_nowait(output)
+
+    def tell(reply: Reply) -> None:
+        threads.add(threading.get_ident())
+        told.put_nowait(reply)
+
+    begun = asyncio.Event()
+    bridge.submit(request("first"), lambda output: begun.set() or take(output))
+    await asyncio.wait_for(begun.wait(), 5)
+    bridge.fork("first", "second", 3, take)
+    bridge.edit("first", [Edit("mask", "image", (0,))], tell)
+    bridge.tune("second", Tuning(steps_left=2), tell)
+    bridge.tune("nobody", Tuning(steps_left=2), tell)
+    replies = [await asyncio.wait_for(told.get(), 5) for _ in range(3)]
+    assert [(reply.request_id, reply.error is None) for reply in replies] == [
+        ("first", True),
+        ("second", True),
+        ("nobody", False),
+    ]
+    assert threads == {threading.get_ident()}
+    finished = [await asyncio.wait_for(ended.get(), 10) for _ in range(2)]
+    assert [output.request_id for output in finished] == ["second", "first"]
+    await asyncio.to_thread(engine.close)
