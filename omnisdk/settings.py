@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from omnisdk.errors import SettingsError
 from omnisdk.protocol import limits
-from omnisdk.protocol.settings import ConfidenceRule, OutputModality, PartialKind, Schedule
+from omnisdk.protocol.settings import CommitRule, ConfidenceRule, OutputModality, PartialKind, Schedule
 
 
 class SlotSettings(BaseModel):
@@ -27,7 +27,12 @@ class SlotSettings(BaseModel):
     length: positions, exactly so many; the steps keep their share of it unless they are given too. steps: denoise
     steps, fewer is faster; where the recipe's length follows the conversation, those of its longest, of which shorter
     ones take their share.
-    schedule: share still masked over progress. confidence: what ranks positions; confidence_noise: noise on the rank.
+    schedule: share still masked over progress. confidence: what ranks positions; confidence_noise: noise on the rank;
+    prior_weight: how much of what all positions have in common is left out of the rank; 0 is off.
+    commit: what a step may fill beyond the schedule ("schedule": nothing): "threshold", candidates of probability
+    `commit_bound` or more; "entropy_bound", while their entropies add up to as many nats or less; "certain_answer",
+    everything once every position prefers its best token by as much; "stable_prefix", from the left, for answers that
+    are read or heard while they form. revise_below: what was filled with less confidence is opened again once.
     temperature: 0 takes the best token, more samples. top_k, top_p: how many of the likeliest tokens are left to
     choose from; 0 and 1 are off. repeat_penalty, position_penalty: against tokens that stand there already and
     against filling late positions early; 1 is off. guidance_scale: how much the request counts; 0 is off.
@@ -42,6 +47,10 @@ class SlotSettings(BaseModel):
     schedule: Schedule | None = None
     confidence: ConfidenceRule | None = None
     confidence_noise: float | None = Field(default=None, ge=0, le=limits.MAX_CONFIDENCE_NOISE)
+    prior_weight: float | None = Field(default=None, ge=0, le=limits.MAX_PRIOR_WEIGHT)
+    commit: CommitRule | None = None
+    commit_bound: float | None = Field(default=None, ge=0, le=limits.MAX_COMMIT_BOUND)
+    revise_below: float | None = Field(default=None, ge=0, le=1)
     temperature: float | None = Field(default=None, ge=0, le=limits.MAX_TEMPERATURE)
     top_k: int | None = Field(default=None, ge=0, le=limits.MAX_TOP_K)
     top_p: float | None = Field(default=None, gt=0, le=1)

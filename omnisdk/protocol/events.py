@@ -353,6 +353,10 @@ class SlotDetails(Struct, kw_only=True):
     schedule: str
     confidence: str
     confidence_noise: float
+    prior_weight: float
+    commit: str
+    commit_bound: float
+    revise_below: float
     temperature: float
     top_k: int
     top_p: float

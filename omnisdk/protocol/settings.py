@@ -8,9 +8,11 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from omnisdk.protocol.limits import (
+    MAX_COMMIT_BOUND,
     MAX_CONFIDENCE_NOISE,
     MAX_GUIDANCE_SCALE,
     MAX_PENALTY,
+    MAX_PRIOR_WEIGHT,
     MAX_SLOT_LENGTH,
     MAX_SLOT_STEPS,
     MAX_STEPS,
@@ -23,6 +25,7 @@ from omnisdk.protocol.limits import (
 OutputModality = Literal["image", "text", "speech"]
 Schedule = Literal["linear", "cosine"]
 ConfidenceRule = Literal["probability", "margin", "entropy"]
+CommitRule = Literal["schedule", "threshold", "entropy_bound", "certain_answer", "stable_prefix"]
 Penalty = Annotated[float, Meta(ge=MIN_PENALTY, le=MAX_PENALTY)]
 PartialKind = Literal["off", "tokens", "preview", "both"]
 TokenLimit = Annotated[int, Meta(ge=1)] | Literal["inf"]
@@ -37,7 +40,9 @@ class SlotSettings(Struct, kw_only=True):
     length: positions, exactly so many even where the recipe's length follows the conversation; the steps keep their
         share of it unless they are given too. steps: denoise steps; of a slot whose length follows the conversation
         those of its longest, and shorter ones take their share.
-    schedule: share still masked over progress. confidence: what ranks positions; confidence_noise: noise on the rank.
+    schedule: share still masked over progress. confidence: what ranks positions; confidence_noise: noise on the rank;
+    prior_weight: how much of what all positions have in common is left out of it. commit: what a step may fill beyond
+    the schedule, up to commit_bound. revise_below: what was filled with less confidence is opened again once; 0 is off.
     temperature: 0 takes the best token. top_k, top_p: 0 and 1 are off. repeat_penalty, position_penalty: 1 is off.
     guidance_scale: 0 is off.
     """
@@ -47,6 +52,10 @@ class SlotSettings(Struct, kw_only=True):
     schedule: Schedule | UnsetType | None = UNSET
     confidence: ConfidenceRule | UnsetType | None = UNSET
     confidence_noise: Annotated[float, Meta(ge=0, le=MAX_CONFIDENCE_NOISE)] | UnsetType | None = UNSET
+    prior_weight: Annotated[float, Meta(ge=0, le=MAX_PRIOR_WEIGHT)] | UnsetType | None = UNSET
+    commit: CommitRule | UnsetType | None = UNSET
+    commit_bound: Annotated[float, Meta(ge=0, le=MAX_COMMIT_BOUND)] | UnsetType | None = UNSET
+    revise_below: Annotated[float, Meta(ge=0, le=1)] | UnsetType | None = UNSET
     temperature: Annotated[float, Meta(ge=0, le=MAX_TEMPERATURE)] | UnsetType | None = UNSET
     top_k: Annotated[int, Meta(ge=0, le=MAX_TOP_K)] | UnsetType | None = UNSET
     top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType | None = UNSET

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from runtime.diffusion.canvas import Canvas, Slot
+from runtime.diffusion.commit import CommitRule, Open, committed, without_prior
 from runtime.diffusion.confidence import ConfidenceRule, confidence
 from runtime.diffusion.mask_schedule import Schedule, num_to_unmask
 from runtime.diffusion.sampler import SamplerRule, forbid, sample
@@ -21,6 +22,12 @@ class SlotRule(SamplerRule, Protocol):
     def confidence(self) -> ConfidenceRule: ...
     @property
     def confidence_noise(self) -> float: ...
+    @property
+    def commit(self) -> CommitRule: ...
+    @property
+    def commit_bound(self) -> float: ...
+    @property
+    def prior_weight(self) -> float: ...
 
 
 def step_generator(seed: int, step: int, slot: str) -> torch.Generator:
@@ -35,13 +42,20 @@ def masked_positions(canvas: Canvas, slot: Slot) -> Tensor:
 
 
 def denoise_step(
-    canvas: Canvas, slot: Slot, scores: Tensor, rule: SlotRule, step: int, steps: int, generator: torch.Generator
+    canvas: Canvas,
+    slot: Slot,
+    scores: Tensor,
+    rule: SlotRule,
+    step: int,
+    steps: int,
+    generator: torch.Generator,
+    guesses: Tensor | None = None,
 ) -> Canvas:
-    """Fill the surest open positions of `slot`; how many is the schedule's business.
+    """Fill the surest open positions of `slot`: as many as the schedule asks for, or more where the commit rule may.
 
     scores: (open positions, length of slot.vocabulary), rows in order of position. step: 0 … steps - 1 within the slot,
     all that is open is filled in the last; `steps` may be another number each time, the rest is spread over what is
-    left. The mask token is never chosen.
+    left. guesses: (slot.length,) the likeliest token ids of the step before. The mask token is never chosen.
     """
     open_positions = masked_positions(canvas, slot)
     if not len(open_positions):
@@ -50,12 +64,14 @@ def denoise_step(
     # Numbers are drawn for the whole slot, so a position's luck does not depend on which others are still open.
     draws, noise = torch.rand(2, slot.length, generator=generator)
     candidates = sample(allowed(canvas, slot, scores), rule, used_columns(canvas, slot), draws[places])
-    ranks = confidence(rule.confidence, candidates.probabilities, candidates.tokens)
+    ranks = confidence(rule.confidence, without_prior(candidates.probabilities, rule.prior_weight), candidates.tokens)
     if rule.confidence_noise > 0:
         ranks = noisy(rule.confidence, ranks, noise[places], rule.confidence_noise * (1 - step / steps))
     count = num_to_unmask(rule.schedule, len(open_positions), step, steps)
-    surest = ranks.topk(count).indices
-    return fill(canvas, slot, open_positions[surest], candidates.tokens[surest], candidates.probabilities[surest])
+    before = None if guesses is None else guesses[places] - slot.vocabulary[0]
+    table = Open(ranks, candidates.probabilities, candidates.tokens, before)
+    chosen = committed(rule.commit, rule.commit_bound, table, count)
+    return fill(canvas, slot, open_positions[chosen], candidates.tokens[chosen], candidates.probabilities[chosen])
 
 
 def commit_all(canvas: Canvas, slot: Slot, scores: Tensor, rule: SlotRule) -> Canvas:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
 from runtime.diffusion.canvas import Canvas, Slot
+from runtime.diffusion.commit import REVISED_UNTIL, doubtful
 from runtime.diffusion.denoise import allowed, close, commit_all, denoise_step, masked_positions, step_generator
 from runtime.diffusion.guidance import guided
 from runtime.engine import edits as editing
@@ -37,7 +38,8 @@ class ActiveResponse:
     recipe: the request's, with the lengths it got.
     submitted_s, began_s, served_s: clock readings; began_s when its first step could start, served_s of its last step.
     slot_steps: steps run by slot name. allowances: steps a slot may take in all, where not those of its recipe.
-    guesses: the likeliest tokens of each slot at its last step. temperature: where not that of the recipe.
+    guesses: the likeliest tokens of each slot at its last step. revised: (canvas length,) what was opened again by a
+    doubt, which happens to a position once. temperature: where not that of the recipe.
     sounds: the sound of each speech slot that is complete.
     committing: fill all that is left in the next step.
     """
@@ -57,6 +59,7 @@ class ActiveResponse:
     temperature: float | None = None
     unmasked_per_step: list[int] = field(default_factory=list)
     guesses: dict[str, Tensor] = field(default_factory=dict)
+    revised: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
     sounds: dict[str, Sound | None] = field(default_factory=dict)
 
     @property
@@ -135,8 +138,8 @@ class ActiveResponse:
         before = self.canvas.masked.sum()
         for slot in slots:
             slot_scores = self._slot_scores(slot, left)
-            self._guess(slot, slot_scores)
             self.canvas = self._denoise(slot, slot_scores)
+            self.canvas = self._revise(slot)
             self.canvas = close(self.canvas, slot, vocabulary[END_OF_TEXT])
         self.unmasked_per_step.append(int(before - self.canvas.masked.sum()))
 
@@ -169,14 +172,29 @@ class ActiveResponse:
         return guided(conditional, next(scores), scale)
 
     def _denoise(self, slot: Slot, scores: Tensor) -> Canvas:
-        recipe, step = self.recipe_of(slot), self.slot_steps[slot.name]
+        recipe, step, before = self.recipe_of(slot), self.slot_steps[slot.name], self.guesses.get(slot.name)
+        self._guess(slot, scores)
         self.slot_steps[slot.name] += 1
         if self.temperature is not None:
             recipe = replace(recipe, temperature=self.temperature)
         if self.committing:
             return commit_all(self.canvas, slot, scores, recipe)
         generator = step_generator(self.request.seed, step, slot.name)
-        return denoise_step(self.canvas, slot, scores, recipe, step, max(step + 1, self._allowance(slot)), generator)
+        steps = max(step + 1, self._allowance(slot))
+        return denoise_step(self.canvas, slot, scores, recipe, step, steps, generator, before)
+
+    def _revise(self, slot: Slot) -> Canvas:
+        """Open again what was filled in doubt, each position once, while there are steps to fill it."""
+        below = self.recipe_of(slot).revise_below
+        late = self.slot_steps[slot.name] > REVISED_UNTIL * self._allowance(slot)
+        if not below or late or self.committing:
+            return self.canvas
+        if not len(self.revised):
+            self.revised = torch.zeros(len(self.canvas), dtype=torch.bool)
+        fixed = (self.canvas.pinned | self.revised)[slot.positions]
+        places = doubtful(self.canvas.confidence[slot.positions], fixed, below) + slot.start
+        self.revised = self.revised.index_fill(0, places, True)
+        return self.canvas.reopen(places) if len(places) else self.canvas
 
     def _guess(self, slot: Slot, scores: Tensor) -> None:
         guesses = self.canvas.tokens_of(slot).clone()

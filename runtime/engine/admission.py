@@ -4,13 +4,16 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_args
 
 import numpy as np
 import torch
 
 from runtime.codecs.image import ImageCodec
 from runtime.diffusion.canvas import Canvas
+from runtime.diffusion.commit import COMMIT_RULES
+from runtime.diffusion.confidence import ConfidenceRule
+from runtime.diffusion.mask_schedule import Schedule
 from runtime.diffusion.reference import ReferenceDecoding
 from runtime.engine import edits
 from runtime.engine.model import OmniModel
@@ -98,6 +101,7 @@ class Admission:
                     f"recipe {recipe.name!r} lays its slot {slot.name!r} along speech, but nothing was spoken; "
                     "add speech or choose a recipe without that slot"
                 )
+            _check_numbers(slot)
         self._check_slots(recipe)
 
     def _check_slots(self, recipe: Recipe) -> None:
@@ -161,6 +165,32 @@ class Admission:
 
     def _encode_image(self, part: ImagePart) -> EncodedImage:
         return EncodedImage(self._image.encode(part.pixels, self._model.prompt_image_size_px))
+
+
+def _check_numbers(slot: SlotRecipe) -> None:
+    """What no sampler can make sense of."""
+    for name, low, high in _NUMBERS:
+        value = getattr(slot, name)
+        if not low <= value <= high:  # what is not a number lies nowhere
+            raise AdmissionError(f"slot {slot.name!r} has {name} {value}; it must lie from {low:g} to {high:g}")
+    for name, known in _WORDS:
+        word = getattr(slot, name)
+        if word not in known:
+            raise AdmissionError(f"slot {slot.name!r} has {name} {word!r}; it must be one of {', '.join(known)}")
+    if not 0 < slot.top_p <= 1:
+        raise AdmissionError(f"slot {slot.name!r} has top_p {slot.top_p}; it must be above 0 and at most 1 (off)")
+
+
+_NUMBERS = (
+    ("temperature", 0.0, 1e6), ("confidence_noise", 0.0, 1e6), ("prior_weight", 0.0, 1e6), ("commit_bound", 0.0, 1e6),
+    ("revise_below", 0.0, 1.0), ("top_k", 0, 2**31), ("repeat_penalty", 1e-6, 1e6), ("position_penalty", 1e-6, 1e6),
+    ("guidance_scale", 0.0, 1e6),
+)  # fmt: skip
+_WORDS = (
+    ("schedule", get_args(Schedule)),
+    ("confidence", get_args(ConfidenceRule)),
+    ("commit", COMMIT_RULES),
+)
 
 
 def _check_pace(request: GenerationRequest) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from runtime.diffusion.canvas import Modality
+from runtime.diffusion.commit import CommitRule
 
 Schedule = Literal["linear", "cosine"]
 ConfidenceRule = Literal["probability", "margin", "entropy"]
@@ -31,6 +32,9 @@ class SlotRecipe:
         their share of it.
     schedule: share still masked over progress (linear: 1 - t; cosine: cos(pi t / 2)).
     confidence: what ranks positions; confidence_noise: Gumbel noise on the rank, fading to 0 with progress.
+    prior_weight: how much of what all open positions have in common is taken out before they are ranked; 0 is off.
+    commit: what a step fills beyond what the schedule asks for, up to `commit_bound` (`runtime.diffusion.commit`).
+    revise_below: what was filled with less confidence is opened again, once, while there is time; 0 is off.
     temperature: 0 takes the best token, more samples. top_k 0 and top_p 1 are off.
     repeat_penalty: scores of tokens that stand in the slot already are divided by it (multiplied where negative).
     position_penalty: the same for late masked positions, growing up to this factor (from the 100th on).
@@ -47,6 +51,10 @@ class SlotRecipe:
     schedule: Schedule = "linear"
     confidence: ConfidenceRule = "probability"
     confidence_noise: float = 0.0
+    prior_weight: float = 0.0
+    commit: CommitRule = "schedule"
+    commit_bound: float = 1.0
+    revise_below: float = 0.0
     temperature: float = 0.0
     top_k: int = 0
     top_p: float = 1.0

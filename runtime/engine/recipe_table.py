@@ -19,6 +19,11 @@ EXPLAINED: Mapping[str, str] = {
     "schedule": "share still masked over progress: linear, or cosine (slow at first, fast at the end)",
     "confidence": "what ranks positions: the likeliest token's probability, its margin, or the entropy",
     "confidence_noise": "noise on the rank, fading with progress; 0 is off",
+    "prior_weight": "how much of what all positions have in common is left out of the rank; 0 is off",
+    "commit": "what a step may fill beyond the schedule: schedule (nothing), threshold, entropy_bound, certain_answer, "
+    "stable_prefix",
+    "commit_bound": "the bound of commit: a probability, nats, a margin, or a probability",
+    "revise_below": "what was filled with less confidence is opened again once; 0 is off",
     "temperature": "0 takes the likeliest token, more samples",
     "top_k": "only so many of the likeliest tokens may be sampled; 0 is off",
     "top_p": "only the likeliest tokens up to this probability may be sampled; 1 is off",

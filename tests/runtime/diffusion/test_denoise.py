@@ -3,6 +3,7 @@ from dataclasses import dataclass
 import torch
 
 from runtime.diffusion.canvas import Canvas, Slot
+from runtime.diffusion.commit import CommitRule
 from runtime.diffusion.confidence import ConfidenceRule
 from runtime.diffusion.denoise import (
     close,
@@ -24,6 +25,9 @@ class Rule:
     schedule: Schedule = "linear"
     confidence: ConfidenceRule = "probability"
     confidence_noise: float = 0.0
+    prior_weight: float = 0.0
+    commit: CommitRule = "schedule"
+    commit_bound: float = 1.0
     temperature: float = 0.0
     top_k: int = 0
     top_p: float = 1.0

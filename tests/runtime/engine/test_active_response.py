@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from runtime.engine.engine import Tuning
 from runtime.engine.prompt import NOTHING_SAID, EncodedSpeech, EncodedTurn, lay_out
 from runtime.engine.recipe import PICTURE, REPLY, TRANSCRIPT, Recipe
 from runtime.engine.request import GenerationRequest
+from runtime.executors.executor import ForwardItem
 from runtime.executors.scripted import ScriptedExecutor
 from tests.support.tiny_model import tiny_model
 
@@ -216,3 +218,59 @@ def test_a_fork_goes_its_own_way() -> None:
     assert active.canvas is before
     assert (active.num_steps, other.num_steps) == (2, 8)
     assert set(other.canvas.tokens_of(other.canvas.slots[0]).tolist()) == {5, 6}
+
+
+def test_a_certain_answer_takes_fewer_steps_than_the_recipe_allows() -> None:
+    hurried = replace(PICTURE, length=9, steps=9, temperature=0.0, confidence_noise=0.0, commit="threshold")
+    active = response(Recipe("draw", (replace(hurried, commit_bound=0.9),)))
+    run(active, ScriptedExecutor({}))
+    assert active.unmasked_per_step == [9]
+
+
+def test_what_is_read_while_it_forms_is_filled_from_the_left() -> None:
+    active = response(Recipe("tell", (replace(REPLY, length=6, steps=6, commit="stable_prefix", commit_bound=0.9),)))
+    executor = ScriptedExecutor({"text": [5, 6, 5, 6, 5, 6]})
+    run(active, executor, 1)
+    slot = active.canvas.slot("text")
+    assert active.canvas.tokens_of(slot).tolist() == [5, *[active.canvas.mask_id] * 5]  # nothing was seen twice yet
+    run(active, executor)
+    assert active.unmasked_per_step == [1, 5]
+
+
+class Doubting(ScriptedExecutor):
+    """Hardly knows anything of the first position until it is asked for it again."""
+
+    def forward(self, items: Sequence[ForwardItem]) -> list[torch.Tensor]:
+        scores = super().forward(items)
+        if self.num_passes == 1:
+            scores[0][0] *= 0.01
+        return scores
+
+
+def test_what_was_filled_in_doubt_is_opened_again_once() -> None:
+    recipe = Recipe("tell", (replace(REPLY, length=4, steps=4, commit="stable_prefix", revise_below=0.5),))
+    active = response(recipe)
+    executor = Doubting({"text": [5, 6, 5, 6]})
+    run(active, executor, 1)
+    assert active.unmasked_per_step == [0]
+    assert active.canvas.num_masked(active.canvas.slot("text")) == 4
+    assert active.revised.nonzero()[:, 0].tolist() == [active.canvas.slot("text").start]
+    run(active, executor)
+    assert active.canvas.tokens_of(active.canvas.slot("text")).tolist() == [5, 6, 5, 6]
+
+
+def test_what_a_person_put_there_is_in_no_doubt() -> None:
+    recipe = Recipe("tell", (replace(REPLY, length=4, steps=4, revise_below=1.0),))
+    active = response(recipe)
+    active.edit([Edit("set", "text", (0,), (7,))])
+    run(active, ScriptedExecutor({"text": [5, 6, 5, 6]}), 2)
+    assert active.canvas.tokens_of(active.canvas.slot("text"))[0] == 7
+
+
+def test_a_fork_has_doubts_of_its_own() -> None:
+    active = response(Recipe("tell", (replace(REPLY, length=4, steps=4, revise_below=0.5),)))
+    run(active, Doubting({"text": [5, 6, 5, 6]}), 1)
+    before = active.revised.clone()
+    child = active.fork(replace(active.request, request_id="other"), lambda output: None, 12.0)
+    run(child, Doubting({"text": [5, 6, 5, 6]}))
+    assert torch.equal(active.revised, before)

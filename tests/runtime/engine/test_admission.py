@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +70,10 @@ def test_media_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
         (request(Recipe("twins", (REPLY, REPLY)), TextPart("a")), "are text, text; give each its own name"),
         (request("speech_to_text", SpeechPart(np.zeros(9, np.float32), 16_000)), "type float32"),  # type: ignore[arg-type]
         (request(Recipe("no", (replace(REPLY, steps=0),)), TextPart("a")), "0 steps; both must be 1"),
+        (request(Recipe("hot", (replace(REPLY, temperature=-1.0),)), TextPart("a")), "temperature -1.0; .* from 0"),
+        (request(Recipe("hot", (replace(REPLY, temperature=math.nan),)), TextPart("a")), "temperature nan"),
+        (request(Recipe("top", (replace(REPLY, top_p=0.0),)), TextPart("a")), "top_p 0.0; it must be above 0"),
+        (request(Recipe("all", (replace(REPLY, commit="soon"),)), TextPart("a")), "commit 'soon'; .* threshold"),  # type: ignore[arg-type]
         (request(Recipe("say", (SlotRecipe("voice", "speech", 9, 3),)), TextPart("a")), "no tokens.*text_to_image"),
     ],
 )
