@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from runtime.codecs.speech_decoder import FLOW_STEPS, SEED, draw_source_noise
+from runtime.codecs.speech_decoder import FLOW_STEPS, SEED, SpeechDecoderCodec, draw_source_noise
 from runtime.models.speech_flow.flow import Prompt, SpeechFlow
 from runtime.models.vocoder import SourceNoise, Vocoder
 
@@ -128,6 +128,13 @@ class SpeechStream:
         said = self._spoken.codes[0, self._num_given[0] :].cpu()
         if not torch.equal(codes[: len(said)].cpu(), said):
             raise ValueError(f"the first {len(said)} codes are heard already and cannot change; give all codes so far")
+
+
+class StreamingSpeechDecoder(SpeechDecoderCodec):
+    """The decoder of whole answers, which can also say one while its codes come."""
+
+    def stream(self) -> SpeechStream:
+        return SpeechStream(self._flow, self._vocoder, self._flow_steps)
 
 
 def faded(before: Tensor, after: Tensor) -> Tensor:

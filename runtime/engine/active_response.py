@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import torch
@@ -20,15 +19,13 @@ from runtime.diffusion.guidance import guided
 from runtime.engine import edits as editing
 from runtime.engine.edits import Edit, EditError
 from runtime.engine.engine import Sink, Tuning
-from runtime.engine.output import SlotState, Sound, Usage
+from runtime.engine.output import SlotState, Usage
 from runtime.engine.pace import affordable, shared
 from runtime.engine.preview import Previewer
 from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.engine.request import GenerationRequest
 from runtime.engine.scheduler import PATIENCE_S
 from runtime.executors.executor import ForwardItem
-
-Pictures = Literal["none", "previews", "final"]
 
 
 @dataclass
@@ -40,7 +37,6 @@ class ActiveResponse:
     slot_steps: steps run by slot name. allowances: steps a slot may take in all, where not those of its recipe.
     guesses: the likeliest tokens of each slot at its last step. revised: (canvas length,) what was opened again by a
     doubt, which happens to a position once. temperature: where not that of the recipe.
-    sounds: the sound of each speech slot that is complete.
     committing: fill all that is left in the next step.
     """
 
@@ -60,7 +56,6 @@ class ActiveResponse:
     unmasked_per_step: list[int] = field(default_factory=list)
     guesses: dict[str, Tensor] = field(default_factory=dict)
     revised: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
-    sounds: dict[str, Sound | None] = field(default_factory=dict)
 
     @property
     def tenant(self) -> str:
@@ -143,18 +138,13 @@ class ActiveResponse:
             self.canvas = close(self.canvas, slot, vocabulary[END_OF_TEXT])
         self.unmasked_per_step.append(int(before - self.canvas.masked.sum()))
 
-    def states(self, previewer: Previewer, pictures: Pictures) -> tuple[SlotState, ...]:
-        """A snapshot of every slot. pictures: none; previews, painted by whoever shows them; final, painted now."""
-        return tuple(self._state(previewer, slot, pictures) for slot in self.canvas.slots)
+    def states(self, previewer: Previewer) -> tuple[SlotState, ...]:
+        """A snapshot of every slot."""
+        return tuple(self._state(previewer, slot) for slot in self.canvas.slots)
 
-    def _state(self, previewer: Previewer, slot: Slot, pictures: Pictures) -> SlotState:
-        if slot.modality == "speech" and not self.canvas.num_masked(slot) and slot.name not in self.sounds:
-            self.sounds[slot.name] = previewer.speak(self.canvas, slot)
-        state = previewer.state(self.canvas, slot, self.sounds.get(slot.name))
-        paint = self._painter(previewer, slot) if slot.modality == "image" and pictures != "none" else None
-        if paint is None:
-            return state
-        return replace(state, preview=paint) if pictures == "previews" else replace(state, image=paint())
+    def _state(self, previewer: Previewer, slot: Slot) -> SlotState:
+        state = previewer.state(self.canvas, slot)
+        return replace(state, paint=self._painter(previewer, slot)) if slot.modality == "image" else state
 
     def _painter(self, previewer: Previewer, slot: Slot) -> Callable[[], NDArray[np.uint8]] | None:
         """Paints the slot as it is now, whatever becomes of it later; None if there is nothing to see."""
@@ -266,7 +256,6 @@ class ActiveResponse:
             if opened > before.num_masked(slot):
                 share = math.ceil(self.recipe_of(slot).steps * opened / slot.length)
                 self.allowances[slot.name] = max(self._allowance(slot), self.slot_steps[slot.name] + share)
-                self.sounds.pop(slot.name, None)
 
     def fork(self, request: GenerationRequest, sink: Sink, now_s: float) -> "ActiveResponse":
         """The same answer so far, to be gone on with apart from this one. Raises EditError."""
@@ -279,7 +268,6 @@ class ActiveResponse:
             allowances=self.allowances.copy(),
             unmasked_per_step=list(self.unmasked_per_step),
             guesses=self.guesses.copy(),
-            sounds=self.sounds.copy(),
         )
 
     def _spread(self, steps: int) -> None:

@@ -287,7 +287,7 @@ class DenoisingEngine:
         request = response.request
         self._active[request.request_id] = response
         try:
-            slots = response.states(self._previewer, "none")
+            slots = response.states(self._previewer)
         except Exception as error:  # noqa: BLE001
             self._fail(response, error)
             return
@@ -318,7 +318,7 @@ class DenoisingEngine:
             steps=response.planned_steps,
             unmasked_ratio=response.canvas.unmasked_ratio,
             eta_ms=response.eta_ms(self._clock()),
-            slots=response.states(self._previewer, "previews" if response.request.previews else "none"),
+            slots=response.states(self._previewer),
         )
 
     def _end(self, response: ActiveResponse, status: Status) -> None:
@@ -333,7 +333,7 @@ class DenoisingEngine:
         finished = Finished(
             request_id=response.request.request_id,
             status=status,
-            slots=response.states(self._previewer, "final" if response.complete else "none") if error is None else (),
+            slots=response.states(self._previewer) if error is None else (),
             usage=response.usage(),
             steps=response.num_steps,
             planned_steps=response.recipe.steps,

@@ -9,7 +9,7 @@ import msgspec
 import torch
 
 from runtime.codecs.speech import SpeechFrontEnd
-from runtime.codecs.speech_decoder import SpeechDecoderCodec
+from runtime.codecs.speech_stream import StreamingSpeechDecoder
 from runtime.codecs.text import TextCodec
 from runtime.codecs.vocabulary import Vocabulary
 from runtime.engine.blueprint import Blueprint, NetworkPart
@@ -89,7 +89,7 @@ def load_model(path: Path = EMBEDDED, device: str = "cpu") -> OmniModel:
         image_size_px=sizes.answer,
         prompt_image_size_px=sizes.prompt,
         chat=_chat(file),
-        voice=SpeechDecoderCodec(networks["speech_flow"], networks["vocoder"]) if "vocoder" in networks else None,
+        voice=StreamingSpeechDecoder(networks["speech_flow"], networks["vocoder"]) if "vocoder" in networks else None,
         speech_tokenizer=networks.get("speech_tokenizer"),
         fidelity=file.fidelity,
     )

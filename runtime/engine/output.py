@@ -1,14 +1,17 @@
 """What the engine tells: the state of a canvas after a step, and its end."""
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.diffusion.canvas import Modality
 
+log = logging.getLogger(__name__)
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
 
 
@@ -30,17 +33,33 @@ class Sound:
     sample_rate_hz: int
 
 
+class Speaker(Protocol):
+    """Says a speech slot piece by piece while it is still being made."""
+
+    @property
+    def hop(self) -> int:
+        """So many positions are said together."""
+        ...
+
+    def push(self, slot: "SlotState") -> Sound:
+        """What is new in what stands at the slot's beginning, nothing perhaps; the rest when the slot is complete.
+
+        To be given later snapshots of one slot, in order. From any thread, one at a time.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class SlotState:
-    """A snapshot of one slot.
+    """A snapshot of one slot. Whoever wants its picture or its sound makes it, in his own thread, so that making it
+    delays no step, and what nobody wants is never made.
 
     tokens: (length,) int64 ids, -1 where masked. confidence: (length,) float32.
     text, spans: a text slot's reading, "▒" for each masked position. Trailing padding is not part of it.
-    image: (height, width, 3) uint8, the picture of an image slot at the end, or None.
-    preview: paints the picture as far as this snapshot knows it, from any thread. Whoever shows it paints it, so that
-        painting delays no step and what is never shown is never painted. None where there is nothing to see.
+    paint: paints an image slot as far as this snapshot knows it: (height, width, 3) uint8. None: nothing to see yet.
     grid: rows, columns of an image slot.
-    speech: the sound of a speech slot that is complete, or None.
+    sound: says a speech slot that is complete; None if it says nothing. speaker: says one while it is being made;
+        None where it can be said only when it is complete.
     """
 
     name: str
@@ -49,10 +68,10 @@ class SlotState:
     confidence: NDArray[np.float32]
     text: str | None = None
     spans: tuple[TextSpan, ...] = ()
-    image: NDArray[np.uint8] | None = None
-    preview: Callable[[], NDArray[np.uint8]] | None = None
+    paint: Callable[[], NDArray[np.uint8]] | None = None
     grid: tuple[int, int] | None = None
-    speech: Sound | None = None
+    sound: Callable[[], Sound | None] | None = None
+    speaker: Callable[[], Speaker] | None = None
 
     @property
     def masked(self) -> NDArray[np.bool_]:
@@ -61,6 +80,22 @@ class SlotState:
     @property
     def complete(self) -> bool:
         return not bool(self.masked.any())
+
+    @property
+    def settled(self) -> int:
+        """Positions from the beginning that are filled: only an edit changes them."""
+        masked = np.flatnonzero(self.masked)
+        return int(masked[0]) if len(masked) else len(self.tokens)
+
+    @cached_property
+    def image(self) -> NDArray[np.uint8] | None:
+        """The picture of an image slot that is complete."""
+        return self.paint() if self.paint is not None and self.complete else None
+
+    @cached_property
+    def speech(self) -> Sound | None:
+        """The sound of a speech slot that is complete."""
+        return self.sound() if self.sound is not None and self.complete else None
 
 
 @dataclass(frozen=True)
@@ -118,6 +153,16 @@ class Finished:
     planned_steps: int = 0
     unmasked_per_step: tuple[int, ...] = ()
     error: str | None = None
+
+    def painted(self) -> "Finished":
+        """Itself, its pictures made; one that failed where that cannot be done."""
+        try:
+            for slot in self.slots:
+                _ = slot.image
+        except Exception as error:
+            log.exception("the picture of request %s could not be made", self.request_id)
+            return replace(self, status="failed", slots=(), error=f"the model failed on this request: {error}")
+        return self
 
 
 EngineOutput = Started | StepOutput | Finished

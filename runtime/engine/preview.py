@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Protocol
 
@@ -20,6 +21,17 @@ from runtime.engine.recipe import SlotRecipe
 MASKED_CHARACTER = "▒"
 
 
+class CodeStream(Protocol):
+    """As `runtime.codecs.speech_stream.SpeechStream`."""
+
+    @property
+    def hop_codes(self) -> int: ...
+
+    def push(self, codes: Tensor, final: bool = False) -> Tensor:
+        """(n,) all codes so far -> (samples,) float32, what is new."""
+        ...
+
+
 class Voice(Protocol):
     """Speech codes to sound, as the codec of a speech decoder does it."""
 
@@ -29,6 +41,32 @@ class Voice(Protocol):
     def pcm(self, codes: Tensor) -> NDArray[np.int16]:
         """(n,) codes from 0 -> (samples,) int16."""
         ...
+
+    def stream(self) -> CodeStream:
+        """A beginning: the sound of one answer while its codes come."""
+        ...
+
+
+class StreamSpeaker:
+    """Implements Speaker on a stream of codes. speech: the range of speech tokens."""
+
+    def __init__(self, voice: Voice, speech: tuple[int, int]) -> None:
+        self._stream, self._rate_hz, self._speech = voice.stream(), voice.sample_rate_hz, speech
+        self._ended = False
+
+    @property
+    def hop(self) -> int:
+        return self._stream.hop_codes
+
+    def push(self, slot: SlotState) -> Sound:
+        first, stop = self._speech
+        tokens = torch.from_numpy(slot.tokens[: slot.settled])
+        codes = tokens[(tokens >= first) & (tokens < stop)] - first
+        if self._ended or (slot.complete and not len(codes)):
+            return Sound(np.zeros(0, np.int16), self._rate_hz)
+        self._ended = slot.complete
+        samples = self._stream.push(codes, final=slot.complete)
+        return Sound((samples * 32767).round().to(torch.int16).numpy(), self._rate_hz)
 
 
 @dataclass(frozen=True)
@@ -48,10 +86,11 @@ class Previewer:
     image: ImageCodec
     voice: Voice | None = None
 
-    def state(self, canvas: Canvas, slot: Slot, sound: Sound | None = None) -> SlotState:
-        """A snapshot of `slot` without its picture; `sound` is that of a speech slot."""
+    def state(self, canvas: Canvas, slot: Slot) -> SlotState:
+        """A snapshot of `slot` without its picture."""
         tokens = canvas.tokens_of(slot)
         reading = self.read(canvas, slot) if slot.modality == "text" else None
+        speaks = slot.modality == "speech" and self.voice is not None
         return SlotState(
             name=slot.name,
             modality=slot.modality,
@@ -60,7 +99,8 @@ class Previewer:
             text=reading.text if reading else None,
             spans=reading.spans if reading else (),
             grid=grid(slot) if slot.modality == "image" else None,
-            speech=sound,
+            sound=partial(self.speak, canvas, slot) if speaks else None,
+            speaker=self._speaker if speaks else None,
         )
 
     def read(self, canvas: Canvas, slot: Slot) -> Reading:
@@ -101,6 +141,10 @@ class Previewer:
         if self.voice is None or not len(codes):
             return None
         return Sound(self.voice.pcm(codes), self.voice.sample_rate_hz)
+
+    def _speaker(self) -> StreamSpeaker:
+        assert self.voice is not None
+        return StreamSpeaker(self.voice, self.vocabulary.speech)
 
     def _ends(self, run: list[int], follows: bool) -> list[int]:
         """Where each token of a run ends in the run's text. A character of several tokens belongs to its last."""

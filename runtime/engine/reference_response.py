@@ -17,7 +17,7 @@ from runtime.codecs.vocabulary import BEGIN_OF_SPEECH, TURN_END, TURN_START, Voc
 from runtime.diffusion.canvas import Canvas, Slot
 from runtime.diffusion.reference import ReferenceDecoding
 from runtime.diffusion.reference_rule import ReferenceRule
-from runtime.engine.active_response import ActiveResponse, Pictures
+from runtime.engine.active_response import ActiveResponse
 from runtime.engine.edits import Edit, EditError
 from runtime.engine.engine import Sink, Tuning
 from runtime.engine.output import SlotState, TextSpan, Usage
@@ -149,10 +149,10 @@ class ReferenceResponse(ActiveResponse):
     def fork(self, request: GenerationRequest, sink: Sink, now_s: float) -> ActiveResponse:
         raise EditError(UNCHANGEABLE)
 
-    def states(self, previewer: Previewer, pictures: Pictures) -> tuple[SlotState, ...]:
+    def states(self, previewer: Previewer) -> tuple[SlotState, ...]:
         if self.complete:
             return tuple(self._finished(previewer, slot) for slot in self.canvas.slots)
-        return super().states(previewer, pictures)
+        return super().states(previewer)
 
     def _painter(self, previewer: Previewer, slot: Slot) -> Callable[[], Pixels] | None:
         """What is no picture token in the window is shown as the best guess there."""
@@ -169,17 +169,17 @@ class ReferenceResponse(ActiveResponse):
             text = written(self.answer, previewer)
             return replace(state, text=text, spans=(TextSpan(0, len(text), False, 1.0),) if text else ())
         if slot.modality == "image":
-            return replace(state, image=self._picture(previewer, slot))
-        return replace(state, speech=previewer.sound_of(self.answer))
+            return replace(state, paint=self._whole_picture(previewer, slot))
+        return replace(state, sound=partial(previewer.sound_of, self.answer), speaker=None)
 
-    def _picture(self, previewer: Previewer, slot: Slot) -> Pixels | None:
-        """Picture tokens in the order they stand, wherever; the last one again where some are missing."""
+    def _whole_picture(self, previewer: Previewer, slot: Slot) -> Callable[[], Pixels] | None:
+        """Of picture tokens in the order they stand, wherever; the last one again where some are missing."""
         first, stop = self.vocabulary.image
         codes = self.answer[(self.answer >= first) & (self.answer < stop)][: slot.length] - first
         if not len(codes):
             return None
         missing = codes[-1:].expand(slot.length - len(codes))
-        return previewer.image.decode(torch.cat([codes, missing]).view(grid(slot)))
+        return partial(previewer.image.decode, torch.cat([codes, missing]).view(grid(slot)))
 
     def usage(self) -> Usage:
         """All of the answer counts, what stands behind its end as well."""

@@ -47,7 +47,6 @@ class GenerationRequest:
 
     turns: the conversation, oldest first; the response answers its end.
     partial_every: a partial after this many denoise steps; 0 for none but the finished answer.
-    previews: whether partials carry the picture as far as it is known (decoding costs time).
     deadline_ms: soft; steps are left out to meet it, and past it the rest is committed at once. None: no deadline.
     floor_steps: so many steps are run even if the deadline is missed for it.
     tenant: on whose account it is; steps are shared evenly among tenants.
@@ -59,7 +58,6 @@ class GenerationRequest:
     recipe: Recipe
     seed: int = 0
     partial_every: int = 1
-    previews: bool = True
     deadline_ms: int | None = None
     floor_steps: int = 1
     tenant: str = ""

@@ -19,7 +19,7 @@ def answer_all(engine: Engine, requests: Sequence[GenerationRequest]) -> list[Fi
     """The finished answers in the order of the requests; some are in flight at a time."""
     done: queue.SimpleQueue[Finished] = queue.SimpleQueue()
     finished: dict[str, Finished] = {}
-    waiting = [replace(request, partial_every=0, previews=False) for request in reversed(requests)]
+    waiting = [replace(request, partial_every=0) for request in reversed(requests)]
 
     def sink(output: EngineOutput) -> None:
         if isinstance(output, Finished):

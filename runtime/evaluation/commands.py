@@ -1,6 +1,7 @@
 """What `omni eval` offers."""
 
+from runtime.evaluation.presets import presets
 from runtime.evaluation.published.commands import COMMANDS as PUBLISHED
 from runtime.evaluation.report_card import quality
 
-COMMANDS = (quality, *PUBLISHED)
+COMMANDS = (quality, presets, *PUBLISHED)

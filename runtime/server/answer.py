@@ -69,14 +69,19 @@ class AnswerPlan:
     def draws(self) -> bool:
         return "image" in self.outputs
 
+    @property
+    def early(self) -> bool:
+        """Whether text is told as final while it forms. Who sees the canvas sees it there, and may still edit it."""
+        return not self.partials_told
+
     def content(self, outbox: Outbox) -> Content | None:
         """The part of the answer that is read or heard, if it holds one."""
         place = {"response_id": self.response.id, "item_id": self.item_id, "output_index": 0, "content_index": 0}
         if self.speaks:
-            return Spoken(REPLY if REPLY in self.slot_names else None, self.words, place, outbox)
+            return Spoken(REPLY if REPLY in self.slot_names else None, self.words, place, outbox, self.early)
         # What was heard is the reply where the model only listens.
         slot = next((name for name in (REPLY, TRANSCRIPT) if name in self.slot_names), None)
-        return Written(slot, place, outbox) if "text" in self.outputs and slot is not None else None
+        return Written(slot, place, outbox, self.early) if "text" in self.outputs and slot is not None else None
 
 
 class Answer:
@@ -149,11 +154,11 @@ class Answer:
         )
 
     @property
-    def told_slots(self) -> frozenset[str]:
-        """Text that was sent as final: it cannot be taken back."""
-        heard = {TRANSCRIPT} if self._heard is not None else set()
-        said = {REPLY, TRANSCRIPT} if self._content is not None and self._content.words is not None else set()
-        return frozenset(heard | (said & set(self.plan.slot_names)))
+    def told(self) -> dict[str, int]:
+        """By slot, how many positions were told as final, from its beginning: they cannot be taken back."""
+        lengths = {slot.name: len(slot.tokens) for slot in self.slots}
+        heard = {TRANSCRIPT: lengths[TRANSCRIPT]} if self._heard is not None else {}
+        return heard | (self._content.told if self._content is not None else {})
 
     # While it is made
 

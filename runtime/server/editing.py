@@ -1,7 +1,7 @@
 """Edits and tuning as clients send them -> as the engine takes them."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from omnisdk.protocol import errors, events, limits
 from omnisdk.protocol.errors import ProtocolError
@@ -26,10 +26,13 @@ def no_such_canvas(canvas_id: str, active: str | None) -> ProtocolError:
 def edits_of(
     wanted: Sequence[events.CanvasEdit],
     slots: Sequence[SlotState],
-    told: Collection[str],
+    told: Mapping[str, int],
     picture: PictureShape | None,
 ) -> tuple[Edit, ...]:
-    """slots: as they are laid out. told: those whose text was sent as final already. Raises ProtocolError."""
+    """slots: as they are laid out. told: how many positions, from a slot's beginning, were sent as final already.
+
+    Raises ProtocolError.
+    """
     if not wanted:
         raise _refused("no edits came; send one at least", "edits")
     return tuple(_edit(edit, f"edits[{index}]", slots, told, picture) for index, edit in enumerate(wanted))
@@ -39,20 +42,23 @@ def _edit(
     edit: events.CanvasEdit,
     path: str,
     slots: Sequence[SlotState],
-    told: Collection[str],
+    told: Mapping[str, int],
     picture: PictureShape | None,
 ) -> Edit:
     slot = next((slot for slot in slots if slot.name == edit.slot), None)
     if slot is None:
         names = ", ".join(slot.name for slot in slots) or "none yet, for the answer has not begun"
         raise _refused(f"there is no slot {edit.slot[:80]!r} in this canvas; it has {names}", f"{path}.slot")
-    if edit.slot in told:
-        raise _refused(
-            f"the text of slot {edit.slot!r} was sent as final already; edit it before it is complete", f"{path}.slot"
-        )
     if (edit.positions is None) == (edit.box is None):
         raise _refused("give either positions or a box, one of them", path)
     places = edit.positions if edit.positions is not None else _cells(edit.box, path, slot, picture)
+    sent = told.get(edit.slot, 0)
+    if any(place < sent for place in places or ()):
+        raise _refused(
+            f"the first {sent} positions of slot {edit.slot!r} were sent as final already; edit what comes later, or "
+            "earlier in time",
+            f"{path}.positions",
+        )
     return Edit(edit.action, edit.slot, tuple(places or ()), tuple(edit.tokens))
 
 

@@ -19,6 +19,7 @@ class EngineBridge:
         self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._takers: dict[str, Take] = {}
+        self._painting: set[asyncio.Task[None]] = set()
 
     def submit(self, request: GenerationRequest, take: Take) -> None:
         """Begin a request; `take` is called on the event loop for each output until Finished."""
@@ -63,9 +64,21 @@ class EngineBridge:
 
     def _on_engine_thread(self, output: EngineOutput) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._deliver, output)
+            self._loop.call_soon_threadsafe(self._take, output)
         except RuntimeError:  # the loop was closed: nobody is left to take it
             self._engine.cancel(output.request_id)
+
+    def _take(self, output: EngineOutput) -> None:
+        if not isinstance(output, Finished):
+            self._deliver(output)
+            return
+        # Pictures are made before the end is told: by a thread, so that neither the loop nor a step waits for them.
+        painting = self._loop.create_task(self._paint(output))
+        self._painting.add(painting)
+        painting.add_done_callback(self._painting.discard)
+
+    async def _paint(self, finished: Finished) -> None:
+        self._deliver(await asyncio.to_thread(finished.painted) if finished.request_id in self._takers else finished)
 
     def _deliver(self, output: EngineOutput) -> None:
         take = self._takers.get(output.request_id)

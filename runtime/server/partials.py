@@ -97,9 +97,9 @@ class PartialStream:
 
     async def _preview(self, output: StepOutput, slot: SlotState) -> ServerEvent | None:
         before = self._previews_sent.get(slot.name)
-        if slot.preview is None or slot.grid is None or (before is not None and np.array_equal(before, slot.tokens)):
+        if slot.paint is None or slot.grid is None or (before is not None and np.array_equal(before, slot.tokens)):
             return None
-        painted = await asyncio.to_thread(_painted, slot.preview)
+        painted = await asyncio.to_thread(_painted, slot.paint)
         if painted is None:
             return None
         (height, width, _), png = painted

@@ -254,7 +254,6 @@ class RealtimeSession:
             recipe=with_generation(task.recipe, omni),
             seed=secrets.randbits(SEED_BITS) if chosen is None else chosen,
             partial_every=0 if told and omni.partials == "off" else omni.partial_every,
-            previews=told and answer.plan.draws and omni.partials in ("preview", "both"),
             deadline_ms=omni.deadline_ms,
             tenant=self.id,
         )
@@ -269,7 +268,7 @@ class RealtimeSession:
         answer = self._answer
         if answer is None or answer.plan.canvas_id != event.canvas_id:
             raise no_such_canvas(event.canvas_id, None if answer is None else answer.plan.canvas_id)
-        edits = edits_of(event.edits, answer.slots, answer.told_slots, self._model.picture)
+        edits = edits_of(event.edits, answer.slots, answer.told, self._model.picture)
         response_id = answer.plan.response.id
 
         def told(reply: Reply) -> None:

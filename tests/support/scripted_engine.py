@@ -71,7 +71,7 @@ class ScriptedEngine:
             time.sleep(self.step_s)
             ratio = step / self.num_steps
             if request.partial_every and step % request.partial_every == 0:
-                shown = tuple(_shown(slot, ratio, request.previews) for slot in slots)
+                shown = tuple(_shown(slot, ratio) for slot in slots)
                 sink(StepOutput(request.request_id, step, self.num_steps, ratio, 10.0, shown))
         sink(self._finished(request, slots, step))
 
@@ -96,26 +96,26 @@ class ScriptedEngine:
         if slot.modality == "image":
             tokens = np.arange(ROWS * COLUMNS, dtype=np.int64)
             state = SlotState(slot.name, "image", tokens, _sure(tokens), grid=(ROWS, COLUMNS))
-            return replace(state, image=_picture(1.0))
+            return replace(state, paint=partial(_picture, 1.0))
         if slot.modality == "speech":
             tokens = np.arange(NUM_SPEECH_TOKENS, dtype=np.int64)
-            return SlotState(slot.name, "speech", tokens, _sure(tokens), speech=_tone(self.speech_s))
+            return SlotState(slot.name, "speech", tokens, _sure(tokens), sound=partial(_tone, self.speech_s))
         text = self.texts.get(slot.name, slot.name)
         tokens = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64)
         spans = (TextSpan(0, len(text), False, 0.9),)
         return SlotState(slot.name, "text", tokens, _sure(tokens), text=text, spans=spans)
 
 
-def _shown(slot: SlotState, ratio: float, preview: bool = False) -> SlotState:
+def _shown(slot: SlotState, ratio: float) -> SlotState:
     """A slot with the first share of its positions unmasked."""
     known = round(len(slot.tokens) * ratio)
     tokens = np.where(np.arange(len(slot.tokens)) < known, slot.tokens, -1)
     confidence = np.where(tokens < 0, 0.0, slot.confidence).astype(np.float32)
     if slot.modality == "speech":
-        return replace(slot, tokens=tokens, confidence=confidence, speech=slot.speech if ratio == 1 else None)
+        return replace(slot, tokens=tokens, confidence=confidence)
     if slot.text is None:
-        paint = partial(_picture, ratio) if preview else None
-        return replace(slot, tokens=tokens, confidence=confidence, image=None, preview=paint)
+        paint = partial(_picture, ratio) if ratio else None
+        return replace(slot, tokens=tokens, confidence=confidence, paint=paint)
     text = slot.text[:known] + "▒" * (len(slot.text) - known)
     spans = (TextSpan(0, known, False, 0.9), TextSpan(known, len(text), True, 0.0))
     return replace(slot, tokens=tokens, confidence=confidence, text=text, spans=spans)

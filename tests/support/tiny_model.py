@@ -17,13 +17,13 @@ SPEECH_ENCODER = SpeechEncoderConfig(
 SENTENCES = ["user", "assistant", "draw two red apples on a blue background", "what is this", "a cat above a dog"] * 4
 
 
-def tiny_model(seed: int = 0) -> OmniModel:
+def tiny_model(seed: int = 0, num_speech: int = 0) -> OmniModel:
     """Pictures of 80 x 80 px as 10 x 10 codes, as the embedded model's recipes want them."""
     torch.manual_seed(seed)
     text = TextCodec.train(SENTENCES, 320)
     stage = StageConfig(ch=32, ch_mult=(1, 1), num_res_blocks=(1, 1), patch_size=4)
     tokenizer = ImageTokenizer(ImageTokenizerConfig(stage, stage, codebook_dim=6)).eval()
-    vocabulary = Vocabulary.compact(text.num_tokens, 0, tokenizer.config.num_codes)
+    vocabulary = Vocabulary.compact(text.num_tokens, num_speech, tokenizer.config.num_codes)
     config = BackboneConfig(len(vocabulary), 32, 48, 2, 2, 1, tie_word_embeddings=True, image_grid=10)
     return OmniModel(
         name="tiny",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from runtime.codecs.speech_decoder import SpeechDecoderCodec
+from runtime.codecs.speech_stream import StreamingSpeechDecoder
 from runtime.models.speech_flow.conformer import ConformerConfig
 from runtime.models.speech_flow.flow import FlowConfig, SpeechFlow
 from runtime.models.speech_flow.unet import UNetConfig
@@ -22,6 +22,6 @@ FLOW = FlowConfig(
 VOCODER = VocoderConfig(in_channels=MELS, base_channels=16, f0_predictor=F0PredictorConfig(MELS, 8))
 
 
-def tiny_voice(num_codes: int = 32, flow_steps: int = 2) -> SpeechDecoderCodec:
+def tiny_voice(num_codes: int = 32, flow_steps: int = 2) -> StreamingSpeechDecoder:
     torch.manual_seed(0)
-    return SpeechDecoderCodec(SpeechFlow(replace(FLOW, vocab_size=num_codes)), Vocoder(VOCODER), flow_steps)
+    return StreamingSpeechDecoder(SpeechFlow(replace(FLOW, vocab_size=num_codes)), Vocoder(VOCODER), flow_steps)

@@ -80,7 +80,7 @@ class EngineAnswerer:
 
     def _request(self, question: Question) -> GenerationRequest:
         turns = (Turn("user", question.parts),)
-        return GenerationRequest(question.id, turns, self.recipe, question.seed, partial_every=0, previews=False)
+        return GenerationRequest(question.id, turns, self.recipe, question.seed, partial_every=0)
 
 
 def answer_of(finished: Finished) -> Answer:

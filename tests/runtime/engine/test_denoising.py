@@ -148,16 +148,7 @@ def test_partials_come_as_often_as_asked(every: int, steps: list[int]) -> None:
     assert all(partial.steps == 8 and partial.eta_ms >= 0 for partial in receiver.partials)
 
 
-@pytest.mark.parametrize("previews", [True, False])
-def test_pictures_come_with_partials_only_if_asked(previews: bool) -> None:
-    engine, receiver = cranked(), Receiver()
-    engine.submit(ask(previews=previews), receiver)
-    turn(engine, 20)
-    assert {partial.slots[0].preview is not None for partial in receiver.partials} == {previews}
-    assert receiver.finished.slots[0].image is not None
-
-
-def test_a_step_paints_nothing_and_a_preview_shows_its_own_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_step_paints_anything_and_a_preview_shows_its_own_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     painted = list[Any]()
     paint = Previewer.paint
 
@@ -171,9 +162,11 @@ def test_a_step_paints_nothing_and_a_preview_shows_its_own_moment(monkeypatch: p
     turn(engine, 5)
     assert painted == []
     turn(engine, 20)
-    assert len(painted) == 1  # the finished picture
+    assert painted == []
+    assert receiver.finished.slots[0].image is receiver.finished.slots[0].image is not None
+    assert len(painted) == 1  # the finished picture, by who asked for it
     for partial in receiver.partials[:3]:
-        preview = partial.slots[0].preview
+        preview = partial.slots[0].paint
         assert preview is not None
         assert preview().shape == (80, 80, 3)
         assert int(painted[-1].masked[painted[-1].slots[0].positions].sum()) == int(partial.slots[0].masked.sum())

@@ -3,10 +3,13 @@ import pytest
 import torch
 
 from runtime.codecs.image import ImageCodec
+from runtime.codecs.speech_stream import StreamingSpeechDecoder
 from runtime.codecs.vocabulary import END_OF_TEXT
 from runtime.diffusion.canvas import Canvas, Slot
+from runtime.engine.output import SlotState
 from runtime.engine.preview import Previewer, grid
 from tests.support.tiny_model import tiny_model
+from tests.support.tiny_voice import tiny_voice
 
 MODEL = tiny_model()
 V = MODEL.vocabulary
@@ -102,3 +105,45 @@ def test_a_whole_picture_needs_no_guesses() -> None:
 def test_a_picture_is_square() -> None:
     with pytest.raises(ValueError, match="'image' has 5 positions"):
         grid(Slot("image", "image", 0, 5, V.image, 0))
+
+
+class TestSpeaking:
+    SPEAKING = tiny_model(num_speech=32)
+
+    def slot_of(self, canvas: Canvas, voice: StreamingSpeechDecoder | None) -> SlotState:
+        model = self.SPEAKING
+        image = ImageCodec(model.image_tokenizer, model.image_size_px)
+        return Previewer(model.vocabulary, model.text, image, voice).state(canvas, canvas.slots[0])
+
+    def canvas(self, known: int, length: int = 40) -> Canvas:
+        v = self.SPEAKING.vocabulary
+        ids = [0, *(v.speech[0] + i % 32 for i in range(known)), *[v.mask_id] * (length - known)]
+        slot = Slot("speech", "speech", 1, length, v.slot("speech"), 0)
+        return Canvas(
+            torch.tensor(ids), torch.arange(len(ids)).float(), torch.full((len(ids),), -1), (slot,), v.mask_id
+        )
+
+    def test_stretches_together_are_as_long_as_the_whole(self) -> None:
+        voice = tiny_voice()
+        speaker = self.slot_of(self.canvas(0), voice).speaker
+        assert speaker is not None
+        said = speaker()
+        pieces = [said.push(self.slot_of(self.canvas(known), voice)).pcm for known in (said.hop, 30, 40)]
+        assert len(pieces[0]) > 0
+        whole = self.slot_of(self.canvas(40), voice).speech
+        assert whole is not None
+        assert sum(map(len, pieces)) == len(whole.pcm)
+        assert len(said.push(self.slot_of(self.canvas(40), voice)).pcm) == 0  # nothing is said twice
+
+    def test_only_the_settled_beginning_is_said(self) -> None:
+        voice = tiny_voice()
+        canvas = self.canvas(40).reopen(torch.tensor([4]))
+        slot = self.slot_of(canvas, voice)
+        assert slot.settled == 3
+        assert slot.speech is None
+        assert slot.speaker is not None
+        assert len(slot.speaker().push(slot).pcm) == 0
+
+    def test_a_model_without_a_voice_says_nothing(self) -> None:
+        slot = self.slot_of(self.canvas(40), None)
+        assert (slot.sound, slot.speaker, slot.speech) == (None, None, None)

@@ -93,7 +93,7 @@ def test_a_picture_is_read_off_wherever_its_tokens_stand() -> None:
     told = answer(Recipe("draw", (PICTURE,), system="draw it"), SPOKEN)
     assert isinstance(told[0], Started)
     assert told[0].slots[0].grid == (10, 10)
-    assert any(isinstance(output, StepOutput) and output.slots[0].preview is not None for output in told)
+    assert any(isinstance(output, StepOutput) and output.slots[0].paint is not None for output in told)
     end = finished(told)
     image = slot(end, "image").image
     assert image is not None

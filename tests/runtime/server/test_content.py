@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from omnisdk.protocol.items import OutputAudio, OutputText
-from runtime.engine.output import SlotState, Sound
-from runtime.server.content import Content, Spoken, Written
+from runtime.engine.output import SlotState, Sound, TextSpan
+from runtime.server.content import Content, GrowingText, Spoken, Written
 from runtime.server.outbox import Outbox
 
 pytestmark = pytest.mark.anyio
@@ -16,7 +16,8 @@ def text(words: str, *, complete: bool = True, name: str = "text") -> SlotState:
 
 
 def speech(sound: Sound | None = SOUND) -> SlotState:
-    return SlotState("speech", "speech", np.array([1]), np.ones(1, np.float32), speech=sound)
+    say = None if sound is None else lambda: sound
+    return SlotState("speech", "speech", np.array([1]), np.ones(1, np.float32), sound=say)
 
 
 async def told(content: Content, outbox: Outbox, *steps: list[SlotState]) -> list[str]:
@@ -49,7 +50,7 @@ class TestWritten:
         outbox = Outbox(64)
         content = Written("text", PLACE, outbox)
         assert await told(content, outbox, [text("heard", name="transcript")]) == [WRITTEN[0], *WRITTEN[2:]]
-        assert (content.words, content.part) == ("", OutputText(text=""))
+        assert (content.words, content.part) == (None, OutputText(text=""))
 
 
 class TestSpoken:
@@ -79,3 +80,86 @@ class TestSpoken:
         content = Spoken(None, "good morning", PLACE, outbox)
         assert await told(content, outbox, [speech(None)]) == ["content_part.added", *SPOKEN_END]
         assert (content.words, content.part) == (None, OutputAudio(transcript=""))
+
+
+def forming(known: str, rest: int, *, name: str = "text") -> SlotState:
+    """A text of which the beginning is known and `rest` positions are not, a position a character."""
+    tokens = np.array([1] * len(known) + [-1] * rest)
+    spans = (TextSpan(0, len(known), False, 0.9), TextSpan(len(known), len(known) + rest, True, 0.0))
+    return SlotState(name, "text", tokens, np.ones(len(tokens), np.float32), known + "▒" * rest, spans)
+
+
+class TestTextThatForms:
+    async def test_its_settled_beginning_is_told_at_once(self) -> None:
+        outbox = Outbox(64)
+        content = Written("text", PLACE, outbox, early=True)
+        steps = [[forming("", 9)], [forming("a red ", 3)], [forming("a red ", 3)], [text("a red cat")]]
+        kinds = await told(content, outbox, *steps)
+        assert kinds == [WRITTEN[0], "output_text.delta", *WRITTEN[1:]]
+        assert content.words == "a red cat"
+
+    async def test_the_deltas_are_the_text(self) -> None:
+        growing = GrowingText("text", early=True)
+        steps = [forming("a ", 7), forming("a r\ufffd", 5), forming("a red c", 2), text("a red cat")]
+        assert [growing.news([step]) for step in steps] == ["a", " r", "ed c", "at"]
+        assert growing.so_far == growing.words == "a red cat"
+        assert growing.told == {"text": 2}
+
+    async def test_nothing_is_told_early_where_the_canvas_is_seen(self) -> None:
+        growing = GrowingText("text", early=False)
+        assert growing.news([forming("a red ", 3)]) == ""
+        assert growing.told == {}
+        assert growing.news([text("a red cat")]) == "a red cat"
+
+    async def test_an_answer_that_is_cut_off_ends_with_what_was_told(self) -> None:
+        outbox = Outbox(64)
+        content = Written("text", PLACE, outbox, early=True)
+        await told(content, outbox, [forming("a red ", 3)])
+        assert content.words is None
+        assert content.part == OutputText(text="a red")
+
+
+class Recorder:
+    """A speaker that says a sample a position."""
+
+    hop = 4
+
+    def __init__(self) -> None:
+        self.pushed: list[tuple[int, bool]] = []
+
+    def push(self, slot: SlotState) -> Sound:
+        self.pushed.append((slot.settled, slot.complete))
+        return Sound(np.full(slot.settled, 1000, np.int16), 24_000)
+
+
+def saying(speaker: Recorder, known: int, length: int = 20) -> SlotState:
+    tokens = np.where(np.arange(length) < known, 5, -1)
+    sound = pytest.fail if known < length else lambda: SOUND
+    return SlotState("speech", "speech", tokens, np.ones(length, np.float32), sound=sound, speaker=lambda: speaker)
+
+
+class TestSpeechThatForms:
+    async def test_it_is_said_in_stretches_that_grow(self) -> None:
+        outbox, speaker = Outbox(64), Recorder()
+        content = Spoken(None, "good morning", PLACE, outbox)
+        kinds = await told(content, outbox, *[[saying(speaker, known)] for known in range(21)])
+        assert speaker.pushed == [(4, False), (6, False), (9, False), (14, False), (20, True)]
+        assert kinds.count("output_audio.delta") == 5
+        assert kinds.index("output_audio_transcript.delta") < kinds.index("output_audio.delta")
+        assert content.told == {"speech": 20}
+
+    async def test_what_is_complete_at_once_is_said_at_once(self) -> None:
+        outbox, speaker = Outbox(64), Recorder()
+        await told(Spoken(None, "good morning", PLACE, outbox), outbox, [saying(speaker, 20)])
+        assert speaker.pushed == [(20, True)]
+
+    async def test_a_voice_that_breaks_is_told_and_the_text_stands(self) -> None:
+        class Broken(Recorder):
+            def push(self, slot: SlotState) -> Sound:
+                raise RuntimeError("no sound")
+
+        outbox = Outbox(64)
+        content = Spoken(None, "good morning", PLACE, outbox)
+        kinds = await told(content, outbox, [saying(Broken(), 20)])
+        assert kinds == [SPOKEN[0], SPOKEN[1], "error", *SPOKEN_END]
+        assert content.part == OutputAudio(transcript="good morning")

@@ -30,20 +30,20 @@ SLOTS = (slot("transcript", 4), slot("image", 8, (2, 4)), slot("text", 4))
     ],
 )
 def test_a_box_names_all_cells_it_touches(box: tuple[int, int, int, int], cells: tuple[int, ...]) -> None:
-    (edit,) = edits_of([CanvasEdit(action="mask", slot="image", box=box)], SLOTS, (), PICTURE)
+    (edit,) = edits_of([CanvasEdit(action="mask", slot="image", box=box)], SLOTS, {}, PICTURE)
     assert edit == Edit("mask", "image", cells)
 
 
 def test_positions_and_tokens_pass_through() -> None:
     wanted = CanvasEdit(action="set", slot="text", positions=[2, 0], tokens=[7, 8])
-    assert edits_of([wanted], SLOTS, ("transcript",), None) == (Edit("set", "text", (2, 0), (7, 8)),)
+    assert edits_of([wanted], SLOTS, {"transcript": 4}, None) == (Edit("set", "text", (2, 0), (7, 8)),)
 
 
 @pytest.mark.parametrize(
     ("edit", "param", "said"),
     [
         (CanvasEdit(action="mask", slot="sound", positions=[0]), "edits[0].slot", "it has transcript, image, text"),
-        (CanvasEdit(action="mask", slot="transcript", positions=[0]), "edits[0].slot", "sent as final already"),
+        (CanvasEdit(action="mask", slot="transcript", positions=[2, 0]), "edits[0].positions", "first 1 positions"),
         (CanvasEdit(action="mask", slot="text"), "edits[0]", "either positions or a box"),
         (CanvasEdit(action="mask", slot="image", positions=[0], box=(0, 0, 1, 1)), "edits[0]", "either positions"),
         (CanvasEdit(action="mask", slot="text", box=(0, 0, 1, 1)), "edits[0].box", "is no picture"),
@@ -53,8 +53,13 @@ def test_positions_and_tokens_pass_through() -> None:
 )
 def test_what_cannot_be_meant_is_refused(edit: CanvasEdit, param: str, said: str) -> None:
     with pytest.raises(ProtocolError, match=said) as raised:
-        edits_of([edit], SLOTS, {"transcript"}, PICTURE)
+        edits_of([edit], SLOTS, {"transcript": 1}, PICTURE)
     assert raised.value.param == param
+
+
+def test_what_comes_behind_what_was_sent_can_still_be_edited() -> None:
+    wanted = CanvasEdit(action="mask", slot="transcript", positions=[1, 3])
+    assert edits_of([wanted], SLOTS, {"transcript": 1}, None) == (Edit("mask", "transcript", (1, 3)),)
 
 
 def test_no_edits_and_no_canvas() -> None:

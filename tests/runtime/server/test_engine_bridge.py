@@ -1,7 +1,9 @@
 import asyncio
 import threading
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from runtime.engine.denoising import DenoisingEngine
 from runtime.engine.edits import Edit
@@ -101,3 +103,32 @@ async def test_changes_are_told_on_the_event_loop_and_a_fork_has_its_own_outputs
     finished = [await asyncio.wait_for(ended.get(), 10) for _ in range(2)]
     assert [output.request_id for output in finished] == ["second", "first"]
     await asyncio.to_thread(engine.close)
+
+
+async def test_a_picture_that_cannot_be_made_fails_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(ratio: float) -> NDArray[np.uint8]:
+        raise RuntimeError("no colours left")
+
+    monkeypatch.setattr("tests.support.scripted_engine._picture", broken)
+    bridge, ended = EngineBridge(ScriptedEngine()), asyncio.get_running_loop().create_future()
+    bridge.submit(request(), lambda output: ended.set_result(output) if isinstance(output, Finished) else None)
+    finished = await asyncio.wait_for(ended, 5)
+    assert (finished.status, finished.slots) == ("failed", ())
+    assert "no colours left" in finished.error
+
+
+async def test_pictures_are_made_before_the_end_is_told_and_by_no_one_who_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    painters = []
+
+    def noted(ratio: float) -> NDArray[np.uint8]:
+        painters.append(threading.current_thread())
+        return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr("tests.support.scripted_engine._picture", noted)
+    engine = ScriptedEngine()
+    bridge, ended = EngineBridge(engine), asyncio.get_running_loop().create_future()
+    bridge.submit(request(), lambda output: ended.set_result(len(painters)) if isinstance(output, Finished) else None)
+    assert await asyncio.wait_for(ended, 5) == 1
+    assert not {threading.main_thread(), *engine._threads} & set(painters)

@@ -24,7 +24,7 @@ def gray() -> NDArray[np.uint8]:
 
 def drawn(*tokens: int) -> SlotState:
     confidence = np.where(np.array(tokens) < 0, 0, 0.456).astype(np.float32)
-    return replace(EMPTY, tokens=np.array(tokens), confidence=confidence, preview=gray)
+    return replace(EMPTY, tokens=np.array(tokens), confidence=confidence, paint=gray)
 
 
 def step(number: int, *slots: SlotState) -> StepOutput:
@@ -112,7 +112,7 @@ async def test_progress_of_each_slot() -> None:
 
 async def test_a_preview_too_large_for_a_frame_is_left_out() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), np.uint8)
-    told = await stream("preview").render(step(1, replace(drawn(1, 2, 3, -1), preview=lambda: noise)))
+    told = await stream("preview").render(step(1, replace(drawn(1, 2, 3, -1), paint=lambda: noise)))
     assert [type(event) for event in told] == [events.OmniProgress]
 
 
@@ -140,5 +140,5 @@ async def test_a_preview_that_fails_is_left_out() -> None:
     def broken() -> NDArray[np.uint8]:
         raise RuntimeError("no paint")
 
-    told = await stream("preview").render(step(1, replace(drawn(1, 2, 3, -1), preview=broken)))
+    told = await stream("preview").render(step(1, replace(drawn(1, 2, 3, -1), paint=broken)))
     assert [type(event) for event in told] == [events.OmniProgress]

@@ -2,6 +2,7 @@ import base64
 import io
 import re
 from collections.abc import Iterator
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -46,11 +47,16 @@ def png(width: int = 8, height: int = 6) -> bytes:
     return file.getvalue()
 
 
+def once(kinds: list[str]) -> list[str]:
+    """Each run of equal kinds as one: how many deltas there are is not promised."""
+    return [kind for kind, _ in groupby(kinds)]
+
+
 class TestAnswers:
     def test_events_of_a_written_turn_come_in_order(self, client: WireClient) -> None:
         client.say("draw a red ball")
         client.answer()
-        assert client.types() == [
+        assert once(client.types()) == [
             "session.created",
             "conversation.item.added",
             "conversation.item.done",
@@ -172,14 +178,12 @@ class TestSpokenAnswers:
         begun = len(plain.seen)
         done = plain.answer()
         assert engine.submitted[0].recipe.name == "speech_to_speech"
-        assert plain.types()[begun:] == [
+        assert once(plain.types()[begun:]) == [
             "response.created",
             "response.output_item.added",
             "conversation.item.added",
             "response.content_part.added",
             "response.output_audio_transcript.delta",
-            "response.output_audio.delta",
-            "response.output_audio.delta",
             "response.output_audio.delta",
             "response.output_audio.done",
             "response.output_audio_transcript.done",
@@ -241,7 +245,9 @@ class TestSpokenAnswers:
             plain.send({"type": "response.cancel"})
         done = plain.until("response.done")["response"]
         assert done["status"] == ("cancelled" if fails is None else "failed")
-        assert done["output"][0]["content"] == [{"type": "output_audio", "transcript": ""}]
+        said = "".join(event["delta"] for event in plain.of_type("response.output_audio_transcript.delta"))
+        assert done["output"][0]["content"] == [{"type": "output_audio", "transcript": said}]
+        assert "here it is".startswith(said)
         assert "response.output_audio.delta" not in plain.types()
         assert plain.types()[-6:-3] == [
             "response.output_audio.done",
@@ -350,13 +356,13 @@ class TestExtension:
         omni.answer(omni={"partials": "off"})
         assert not {"omni.progress", "omni.canvas.delta", "omni.image.partial"} & set(omni.types())
         assert omni.of_type("omni.image.done")
-        assert (engine.submitted[0].partial_every, engine.submitted[0].previews) == (0, False)
+        assert engine.submitted[0].partial_every == 0
 
     def test_settings_reach_the_engine(self, omni: WireClient, engine: ScriptedEngine) -> None:
         omni.say("a red ball")
         omni.answer(omni={"seed": 5, "steps": 40, "deadline_ms": 900, "partial_every": 3, "partials": "tokens"})
         request = engine.submitted[0]
-        assert (request.seed, request.deadline_ms, request.partial_every, request.previews) == (5, 900, 3, False)
+        assert (request.seed, request.deadline_ms, request.partial_every) == (5, 900, 3)
         assert next(slot.steps for slot in request.recipe.slots if slot.name == "image") == 40
 
     def test_the_numbers_of_slots_reach_the_engine(self, omni: WireClient, engine: ScriptedEngine) -> None:

@@ -56,9 +56,7 @@ def test_the_first_of_each_kind_is_the_answer() -> None:
     assert len(answer.speech.pcm) == 11_025
     assert answer.error is None
     (request,) = engine.submitted
-    assert request == GenerationRequest(
-        "a", (Turn("user", (TextPart("a"),)),), EVERYTHING, seed=5, partial_every=0, previews=False
-    )
+    assert request == GenerationRequest("a", (Turn("user", (TextPart("a"),)),), EVERYTHING, seed=5, partial_every=0)
 
 
 def test_no_sound_is_no_speech() -> None:
