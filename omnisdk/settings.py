@@ -33,6 +33,7 @@ class SlotSettings(BaseModel):
     `commit_bound` or more; "entropy_bound", while their entropies add up to as many nats or less; "certain_answer",
     everything once every position prefers its best token by as much; "stable_prefix", from the left, for answers that
     are read or heard while they form. revise_below: what was filled with less confidence is opened again once.
+    refresh_every: what changes little is worked out anew every so many steps, which is faster and not exact; 1 is off.
     temperature: 0 takes the best token, more samples. top_k, top_p: how many of the likeliest tokens are left to
     choose from; 0 and 1 are off. repeat_penalty, position_penalty: against tokens that stand there already and
     against filling late positions early; 1 is off. guidance_scale: how much the request counts; 0 is off.
@@ -51,6 +52,7 @@ class SlotSettings(BaseModel):
     commit: CommitRule | None = None
     commit_bound: float | None = Field(default=None, ge=0, le=limits.MAX_COMMIT_BOUND)
     revise_below: float | None = Field(default=None, ge=0, le=1)
+    refresh_every: int | None = Field(default=None, ge=1, le=limits.MAX_STEPS)
     temperature: float | None = Field(default=None, ge=0, le=limits.MAX_TEMPERATURE)
     top_k: int | None = Field(default=None, ge=0, le=limits.MAX_TOP_K)
     top_p: float | None = Field(default=None, gt=0, le=1)

@@ -357,6 +357,7 @@ class SlotDetails(Struct, kw_only=True):
     commit: str
     commit_bound: float
     revise_below: float
+    refresh_every: int
     temperature: float
     top_k: int
     top_p: float

@@ -43,6 +43,7 @@ class SlotSettings(Struct, kw_only=True):
     schedule: share still masked over progress. confidence: what ranks positions; confidence_noise: noise on the rank;
     prior_weight: how much of what all positions have in common is left out of it. commit: what a step may fill beyond
     the schedule, up to commit_bound. revise_below: what was filled with less confidence is opened again once; 0 is off.
+    refresh_every: what changes little is worked out anew every so many steps, which is faster and not exact; 1 is off.
     temperature: 0 takes the best token. top_k, top_p: 0 and 1 are off. repeat_penalty, position_penalty: 1 is off.
     guidance_scale: 0 is off.
     """
@@ -56,6 +57,7 @@ class SlotSettings(Struct, kw_only=True):
     commit: CommitRule | UnsetType | None = UNSET
     commit_bound: Annotated[float, Meta(ge=0, le=MAX_COMMIT_BOUND)] | UnsetType | None = UNSET
     revise_below: Annotated[float, Meta(ge=0, le=1)] | UnsetType | None = UNSET
+    refresh_every: Annotated[int, Meta(ge=1, le=MAX_STEPS)] | UnsetType | None = UNSET
     temperature: Annotated[float, Meta(ge=0, le=MAX_TEMPERATURE)] | UnsetType | None = UNSET
     top_k: Annotated[int, Meta(ge=0, le=MAX_TOP_K)] | UnsetType | None = UNSET
     top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType | None = UNSET

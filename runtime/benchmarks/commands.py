@@ -1,8 +1,13 @@
 """What `omni bench` offers."""
 
+from runtime.benchmarks.batching import batching
+from runtime.benchmarks.cancel import cancel
 from runtime.benchmarks.fidelity import fidelity
+from runtime.benchmarks.load import load
 from runtime.benchmarks.loading import loading
+from runtime.benchmarks.quality import quality
+from runtime.benchmarks.reuse import reuse
 from runtime.benchmarks.session import session
 from runtime.benchmarks.step import step
 
-COMMANDS = (step, session, loading, fidelity)
+COMMANDS = (step, quality, batching, cancel, load, reuse, session, loading, fidelity)

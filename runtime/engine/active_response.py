@@ -24,6 +24,7 @@ from runtime.engine.pace import affordable, shared
 from runtime.engine.preview import Previewer
 from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.engine.request import GenerationRequest
+from runtime.engine.reuse import CanvasReuse
 from runtime.engine.scheduler import PATIENCE_S
 from runtime.executors.executor import ForwardItem
 
@@ -37,6 +38,7 @@ class ActiveResponse:
     slot_steps: steps run by slot name. allowances: steps a slot may take in all, where not those of its recipe.
     guesses: the likeliest tokens of each slot at its last step. revised: (canvas length,) what was opened again by a
     doubt, which happens to a position once. temperature: where not that of the recipe.
+    reuses: what passes may leave out, by slot and whether the prompt is there.
     committing: fill all that is left in the next step.
     """
 
@@ -55,6 +57,7 @@ class ActiveResponse:
     temperature: float | None = None
     unmasked_per_step: list[int] = field(default_factory=list)
     guesses: dict[str, Tensor] = field(default_factory=dict)
+    reuses: dict[tuple[str, bool], CanvasReuse] = field(default_factory=dict)
     revised: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
 
     @property
@@ -115,7 +118,7 @@ class ActiveResponse:
 
     def _slot_items(self, slot: Slot) -> list[ForwardItem]:
         rows = masked_positions(self.canvas, slot)
-        items = [ForwardItem(self.canvas, rows, slot.vocabulary)]
+        items = [ForwardItem(self.canvas, rows, slot.vocabulary, self._reuse(slot, True).plan(self.canvas, rows))]
         if self.recipe_of(slot).guidance_scale and self.unprompted is not None:
             twin = self.unprompted.slot(slot.name)
             # Earlier slots stay masked there: the comparison is with nothing said, not with nothing but the transcript.
@@ -124,8 +127,18 @@ class ActiveResponse:
                 self.canvas.tokens_of(slot),
                 self.canvas.confidence[slot.positions],
             )
-            items.append(ForwardItem(unprompted, rows - slot.start + twin.start, slot.vocabulary))
+            twin_rows = rows - slot.start + twin.start
+            reuse = self._reuse(slot, False).plan(unprompted, twin_rows)
+            items.append(ForwardItem(unprompted, twin_rows, slot.vocabulary, reuse))
         return items
+
+    def _reuse(self, slot: Slot, prompted: bool) -> CanvasReuse:
+        """That of the slot being filled; what was kept for others is let go."""
+        if any(name != slot.name for name, _ in self.reuses):
+            self.reuses.clear()
+        if self.committing:  # the last step is exact
+            return CanvasReuse(1)
+        return self.reuses.setdefault((slot.name, prompted), CanvasReuse(self.recipe_of(slot).refresh_every))
 
     def advance(self, scores: list[Tensor], vocabulary: Vocabulary) -> None:
         """Denoise with the scores of `items`, in their order."""
@@ -251,6 +264,7 @@ class ActiveResponse:
     def edit(self, changes: Sequence[Edit]) -> None:
         """All of them or none; what is opened again gets its share of the recipe's steps. Raises EditError."""
         before, self.canvas = self.canvas, editing.apply(self.canvas, changes)
+        self.reuses.clear()
         for slot in self.canvas.slots:
             opened = self.canvas.num_masked(slot)
             if opened > before.num_masked(slot):
@@ -267,6 +281,7 @@ class ActiveResponse:
             slot_steps=self.slot_steps.copy(),
             allowances=self.allowances.copy(),
             unmasked_per_step=list(self.unmasked_per_step),
+            reuses={},
             guesses=self.guesses.copy(),
         )
 

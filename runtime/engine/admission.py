@@ -181,9 +181,10 @@ def _check_numbers(slot: SlotRecipe) -> None:
         raise AdmissionError(f"slot {slot.name!r} has top_p {slot.top_p}; it must be above 0 and at most 1 (off)")
 
 
-_NUMBERS = (
+_NUMBERS: tuple[tuple[str, float, float], ...] = (
     ("temperature", 0.0, 1e6), ("confidence_noise", 0.0, 1e6), ("prior_weight", 0.0, 1e6), ("commit_bound", 0.0, 1e6),
-    ("revise_below", 0.0, 1.0), ("top_k", 0, 2**31), ("repeat_penalty", 1e-6, 1e6), ("position_penalty", 1e-6, 1e6),
+    ("revise_below", 0.0, 1.0),
+    ("refresh_every", 1, 2**31), ("top_k", 0, 2**31), ("repeat_penalty", 1e-6, 1e6), ("position_penalty", 1e-6, 1e6),
     ("guidance_scale", 0.0, 1e6),
 )  # fmt: skip
 _WORDS = (

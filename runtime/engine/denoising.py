@@ -82,6 +82,11 @@ class DenoisingEngine:
         if start:
             self._thread.start()
 
+    @property
+    def num_active(self) -> int:
+        """Responses being made, for who turns the crank himself."""
+        return len(self._active)
+
     # What others call, from any thread.
 
     def submit(self, request: GenerationRequest, sink: Sink) -> None:

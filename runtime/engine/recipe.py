@@ -34,6 +34,8 @@ class SlotRecipe:
     confidence: what ranks positions; confidence_noise: Gumbel noise on the rank, fading to 0 with progress.
     prior_weight: how much of what all open positions have in common is taken out before they are ranked; 0 is off.
     commit: what a step fills beyond what the schedule asks for, up to `commit_bound` (`runtime.diffusion.commit`).
+    refresh_every: what the prompt and settled positions tell the others is worked out anew every so many steps, and
+        taken as it was in between; 1 is off (`runtime.engine.reuse`).
     revise_below: what was filled with less confidence is opened again, once, while there is time; 0 is off.
     temperature: 0 takes the best token, more samples. top_k 0 and top_p 1 are off.
     repeat_penalty: scores of tokens that stand in the slot already are divided by it (multiplied where negative).
@@ -55,6 +57,7 @@ class SlotRecipe:
     commit: CommitRule = "schedule"
     commit_bound: float = 1.0
     revise_below: float = 0.0
+    refresh_every: int = 1
     temperature: float = 0.0
     top_k: int = 0
     top_p: float = 1.0

@@ -24,6 +24,7 @@ EXPLAINED: Mapping[str, str] = {
     "stable_prefix",
     "commit_bound": "the bound of commit: a probability, nats, a margin, or a probability",
     "revise_below": "what was filled with less confidence is opened again once; 0 is off",
+    "refresh_every": "what changes little is worked out anew every so many steps; 1 is off",
     "temperature": "0 takes the likeliest token, more samples",
     "top_k": "only so many of the likeliest tokens may be sampled; 0 is off",
     "top_p": "only the likeliest tokens up to this probability may be sampled; 1 is off",

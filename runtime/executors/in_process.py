@@ -11,6 +11,7 @@ from torch import Tensor
 
 from runtime.executors.executor import ForwardItem
 from runtime.executors.passes import passes_of
+from runtime.executors.reusing import scores_with
 from runtime.models.backbone import Backbone
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -46,10 +47,18 @@ class InProcessExecutor:
     def forward(self, items: Sequence[ForwardItem]) -> list[Tensor]:
         if not items:
             return []
-        scores: dict[int, Tensor] = {}
         with self._autocast():
-            for each in passes_of(items, together=self._batched):
-                scores |= each.run(self._backbone, self._device)
+            plain = iter(self._plain([item for item in items if item.reuse is None]))
+            # A canvas that reuses has a pass of its own, on every device.
+            return [
+                next(plain) if item.reuse is None else scores_with(item, item.reuse, self._backbone, self._device)
+                for item in items
+            ]
+
+    def _plain(self, items: Sequence[ForwardItem]) -> list[Tensor]:
+        scores: dict[int, Tensor] = {}
+        for each in passes_of(items, together=self._batched) if items else ():
+            scores |= each.run(self._backbone, self._device)
         return [scores[index] for index in range(len(items))]
 
     def _autocast(self) -> AbstractContextManager[object]:

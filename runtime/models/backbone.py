@@ -4,7 +4,7 @@ Every position sees every other one of the same canvas. Scores follow the publis
 is read at position p - 1.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +76,40 @@ def _taken_rotation(rotation: Rotation, rows: Tensor) -> Rotation:
     return cos, sin
 
 
+@dataclass
+class LayerMemory:
+    """Keys and values of one layer, (batch, key/value heads, length, head_dim) each; None before the first pass."""
+
+    keys: Tensor | None = None
+    values: Tensor | None = None
+
+    def keep(self, keys: Tensor, values: Tensor, active: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Take those of the `active` positions (n,), or all of them, and give back those of all."""
+        if active is None:
+            self.keys, self.values = keys, values
+        else:
+            assert self.keys is not None
+            assert self.values is not None
+            self.keys = self.keys.index_copy(2, active, keys)
+            self.values = self.values.index_copy(2, active, values)
+        return self.keys, self.values
+
+
+@dataclass
+class Memory:
+    """What canvases of one shape left behind in every layer: the next pass need not work on all positions."""
+
+    layers: dict[int, LayerMemory] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.layers)
+
+    @property
+    def num_bytes(self) -> int:
+        tensors = [part for layer in self.layers.values() for part in (layer.keys, layer.values) if part is not None]
+        return sum(part.numel() * part.element_size() for part in tensors)
+
+
 class Attention(nn.Module):
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -87,8 +121,20 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(config.hidden_size, kv_dim)
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def forward(self, x: Tensor, rotation: Rotation, bias: Tensor | None, rows: Tensor | None = None) -> Tensor:
-        """rows: (batch, n), the only ones that look around; all are looked at."""
+    def forward(
+        self,
+        x: Tensor,
+        rotation: Rotation,
+        bias: Tensor | None,
+        rows: Tensor | None = None,
+        memory: LayerMemory | None = None,
+        active: Tensor | None = None,
+    ) -> Tensor:
+        """rows: (batch, n), the only ones that look around; all are looked at.
+
+        memory: takes the keys and values. active: (length,) positions that x is of, the others are looked at as
+        `memory` has them; `rows` then counts among these.
+        """
         batch, _, dim = x.shape
         asking, turned = (x, rotation) if rows is None else (taken(x, rows), _taken_rotation(rotation, rows))
 
@@ -98,6 +144,8 @@ class Attention(nn.Module):
         q = rotate(heads(self.q_proj(asking)), turned)
         k = rotate(heads(self.k_proj(x)), rotation)
         v = heads(self.v_proj(x))
+        if memory is not None:
+            k, v = memory.keep(k, v, active)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, enable_gqa=self.num_groups > 1)
         out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, asking.shape[1], dim))
         return out
@@ -123,9 +171,17 @@ class Layer(nn.Module):
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def forward(self, x: Tensor, rotation: Rotation, bias: Tensor | None, rows: Tensor | None = None) -> Tensor:
-        """(batch, length, hidden) -> the same, or only its `rows` (batch, n)."""
-        attended = self.self_attn(self.input_layernorm(x), rotation, bias, rows)
+    def forward(
+        self,
+        x: Tensor,
+        rotation: Rotation,
+        bias: Tensor | None,
+        rows: Tensor | None = None,
+        memory: LayerMemory | None = None,
+        active: Tensor | None = None,
+    ) -> Tensor:
+        """(batch, length, hidden) -> the same, or only its `rows` (batch, n). memory, active: as in Attention."""
+        attended = self.self_attn(self.input_layernorm(x), rotation, bias, rows, memory, active)
         x = (x if rows is None else taken(x, rows)) + attended
         fed: Tensor = self.mlp(self.post_attention_layernorm(x))
         return x + fed
@@ -194,6 +250,8 @@ class Backbone(nn.Module):
         positions: Tensor | None = None,
         bias: Tensor | None = None,
         rows: Tensor | None = None,
+        memory: Memory | None = None,
+        active: Tensor | None = None,
     ) -> Tensor:
         """(batch, length, hidden) embeddings -> the same shape after the final norm.
 
@@ -201,6 +259,8 @@ class Backbone(nn.Module):
         bias: what attention adds to its scores, broadcast to (batch, heads, length, length); None: all see all.
         rows: (batch, n): only these come out, (batch, n, hidden), and the last layer works on no others; bias must then
             be the same for all rows.
+        memory: takes the keys and values of this pass. active: (length,) canvas positions that `embedded` is of; what
+            the others say is taken from `memory`, as old as it is. `rows` then counts among the active ones.
         """
         if positions is None:
             positions = torch.arange(embedded.shape[1], device=embedded.device).expand(embedded.shape[:2])
@@ -208,7 +268,8 @@ class Backbone(nn.Module):
         x = embedded
         last = len(self.model.layers) - 1
         for index, layer in enumerate(self.model.layers):
-            x = layer(x, rotation, bias, rows if index == last else None)
+            kept = None if memory is None else memory.layers.setdefault(index, LayerMemory())
+            x = layer(x, rotation, bias, rows if index == last else None, kept, active)
         normed: Tensor = self.model.norm(x)
         return normed
 

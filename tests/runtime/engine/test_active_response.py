@@ -11,7 +11,7 @@ from runtime.engine.engine import Tuning
 from runtime.engine.prompt import NOTHING_SAID, EncodedSpeech, EncodedTurn, lay_out
 from runtime.engine.recipe import PICTURE, REPLY, TRANSCRIPT, Recipe
 from runtime.engine.request import GenerationRequest
-from runtime.executors.executor import ForwardItem
+from runtime.executors.executor import ForwardItem, Reuse
 from runtime.executors.scripted import ScriptedExecutor
 from tests.support.tiny_model import tiny_model
 
@@ -274,3 +274,59 @@ def test_a_fork_has_doubts_of_its_own() -> None:
     child = active.fork(replace(active.request, request_id="other"), lambda output: None, 12.0)
     run(child, Doubting({"text": [5, 6, 5, 6]}))
     assert torch.equal(active.revised, before)
+
+
+class Remembering(ScriptedExecutor):
+    """Notes what each pass was allowed to leave out."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.reuses: list[list[Reuse | None]] = []
+
+    def forward(self, items: Sequence[ForwardItem]) -> list[torch.Tensor]:
+        self.reuses.append([item.reuse for item in items])
+        return super().forward(items)
+
+
+class TestReuse:
+    DRAWING = replace(PICTURE, length=9, steps=6, confidence_noise=0.0, refresh_every=3)
+
+    def active(self) -> ActiveResponse:
+        return response(Recipe("draw", (self.DRAWING, replace(REPLY, length=4, steps=2))))
+
+    def test_the_prompted_and_the_unprompted_canvas_remember_apart(self) -> None:
+        active, executor = self.active(), Remembering()
+        run(active, executor, 6)
+        assert all(one is not None and two is not None and one is not two for one, two in executor.reuses)
+        assert len({id(each) for pair in executor.reuses for each in pair}) == 2
+
+    def test_nothing_is_kept_when_the_slot_is_full(self) -> None:
+        active, executor = self.active(), Remembering()
+        run(active, executor)
+        assert executor.reuses[-1] == [None]
+        assert [name for name, _ in active.reuses] == ["text"]
+
+    def test_an_edit_forgets(self) -> None:
+        active, executor = self.active(), Remembering()
+        run(active, executor, 2)
+        active.edit([Edit("set", "image", (8,), (V.image[0],))])
+        run(active, executor, 1)
+        assert executor.reuses[2][0] is not executor.reuses[1][0]
+        assert executor.reuses[2][0] is not None
+        assert executor.reuses[2][0].refresh
+
+    def test_a_fork_remembers_for_itself(self) -> None:
+        active, executor = self.active(), Remembering()
+        run(active, executor, 2)
+        child = active.fork(replace(active.request, request_id="other"), lambda output: None, 12.0)
+        run(child, executor, 1)
+        run(active, executor, 1)
+        assert executor.reuses[2][0] is not executor.reuses[1][0]
+        assert executor.reuses[3][0] is executor.reuses[1][0]
+
+    def test_the_last_step_of_one_who_has_no_time_is_exact(self) -> None:
+        active, executor = self.active(), Remembering()
+        run(active, executor, 2)
+        active.committing = True
+        run(active, executor)
+        assert set(executor.reuses[-1]) == {None}

@@ -39,7 +39,7 @@ def test_steps_are_those_of_the_picture() -> None:
 def test_the_numbers_of_one_slot() -> None:
     given: dict[str, Any] = {
         "length": 64, "steps": 24, "schedule": "linear", "confidence": "margin", "confidence_noise": 1.5,
-        "prior_weight": 0.5, "commit": "threshold", "commit_bound": 0.9, "revise_below": 0.1,
+        "prior_weight": 0.5, "commit": "threshold", "commit_bound": 0.9, "revise_below": 0.1, "refresh_every": 4,
         "temperature": 0.7, "top_k": 9, "top_p": 0.5, "repeat_penalty": 1.5, "position_penalty": 2.0,
         "guidance_scale": 3.0,
     }  # fmt: skip
