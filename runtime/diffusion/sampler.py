@@ -11,7 +11,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from runtime.diffusion.nucleus import nucleus
+
 PENALTY_FREE_RANKS = 100  # the first masked positions that the position penalty leaves alone
+NUCLEUS_MARGIN = 0.01  # of probability: more than sums in the coarsest dtype are wrong by
 SOFTMAX_SCORES = 2**18  # worked on at a time, about a megabyte: what stays in the processor's cache
 
 
@@ -71,7 +74,9 @@ def sample(scores: Tensor, rule: SamplerRule, used: Tensor, draws: Tensor | None
 
 
 def keep_best(scores: Tensor, top_k: int = 0, top_p: float = 1.0) -> Tensor:
-    """Close all columns that `shortlist` leaves out."""
+    """Close all columns that `shortlist` leaves out. Without top_k nothing is sorted for it."""
+    if not 0 < top_k < scores.shape[-1] and top_p < 1:
+        return scores.masked_fill(~nucleus(scores, top_p), -torch.inf)
     kept = shortlist(scores, top_k, top_p)
     if kept.scores is scores:
         return scores
@@ -93,19 +98,28 @@ def shortlist(scores: Tensor, top_k: int = 0, top_p: float = 1.0) -> Shortlist:
     """The `top_k` best columns that also lie in the nucleus of mass `top_p`; 0 and 1 are off.
 
     The column that crosses the mass stays in, and so do those that equal the last of the top_k. The nucleus takes equal
-    ones by column. Only contenders for the top_k are ever sorted: the mass is that of the whole row.
+    ones by column. Only contenders are sorted, for the sums to be those of a sorted row to the last bit: those for the
+    top_k, or those for the nucleus where they are few.
     """
     vocab = scores.shape[-1]
     count = min(top_k, vocab) if top_k > 0 else vocab
     if count == vocab and top_p >= 1:
         return Shortlist(torch.arange(vocab, device=scores.device).expand_as(scores), scores)
-    columns = contenders(scores, count)
+    columns = contenders(scores, count if count < vocab else nucleus_width(scores, top_p))
+    count = min(count, columns.shape[-1])
     found, order = scores.gather(-1, columns).sort(dim=-1, descending=True, stable=True)
     kept = found >= found[:, count - 1 : count]
     if top_p < 1:
         mass = probabilities_at(scores, columns.gather(-1, order)).cumsum(-1)
         kept[:, 1:] &= mass[:, :-1] <= top_p
     return Shortlist(columns, torch.empty_like(found).scatter(-1, order, found.masked_fill(~kept, -torch.inf)))
+
+
+def nucleus_width(scores: Tensor, top_p: float) -> int:
+    """So many best columns hold the nucleus of every row, whichever way its mass is rounded; all, where it is most."""
+    vocab = scores.shape[-1]
+    width = int(nucleus(scores, min(1.0, top_p + NUCLEUS_MARGIN)).sum(-1).max()) if len(scores) else vocab
+    return width if width < vocab // 2 else vocab
 
 
 def contenders(scores: Tensor, count: int) -> Tensor:
