@@ -38,6 +38,7 @@ CANVAS_POSITIONS, PUBLISHED_CANVAS_POSITIONS = 1024, 8192
 @click.option("--model", type=click.Path(), help="A model file, or its folder.  [default: the embedded one]")
 @click.option("--device", help="cpu, or a torch device such as cuda (untested).  [default: cpu]")
 @click.option("--threads", type=int, help="Threads of the forward pass.  [default: torch's choice]")
+@click.option("--compile", is_flag=True, default=None, help="Compile the network first: minutes of warm-up.")
 @click.option("--api-key", help="What clients must send.  [default: everybody may come in]")
 @click.option("--max-sessions", type=int, help="Sockets open at a time.  [default: 64]")
 @click.option("--ready-json", is_flag=True, help="Print one JSON line, url and pid, once connections are taken.")
@@ -45,7 +46,7 @@ def serve(ready_json: bool, **options: object) -> None:
     """Serve the model on a websocket.
 
     Each option may also come from the environment: OMNI_HOST, OMNI_PORT, OMNI_MODEL, OMNI_DEVICE, OMNI_THREADS,
-    OMNI_API_KEY, OMNI_MAX_SESSIONS, OMNI_ALLOWED_HOSTS, OMNI_ALLOWED_ORIGINS.
+    OMNI_COMPILE, OMNI_API_KEY, OMNI_MAX_SESSIONS, OMNI_ALLOWED_HOSTS, OMNI_ALLOWED_ORIGINS.
     """
     try:
         settings = read_settings(options)
@@ -76,6 +77,7 @@ def serve(ready_json: bool, **options: object) -> None:
 def start_engine(settings: ServeSettings) -> tuple[Engine, ModelCard]:
     """Read the model and start the engine on it. A model that cannot be used ends the command in one line."""
     with installed("runtime"):
+        from runtime.engine.budget import measure_budget
         from runtime.engine.denoising import DenoisingEngine, EngineLimits
         from runtime.engine.model import load_model
         from runtime.executors.in_process import InProcessExecutor
@@ -84,9 +86,11 @@ def start_engine(settings: ServeSettings) -> tuple[Engine, ModelCard]:
         model = load_model(settings.model, settings.device)
     except CheckpointError as error:
         raise click.ClickException(str(error)) from None
-    executor = InProcessExecutor(model.backbone, num_threads=settings.threads)
+    if settings.compile:
+        click.echo("compiling the network: minutes, once for each start", err=True)
+    executor = InProcessExecutor(model.backbone, num_threads=settings.threads, compiled=settings.compile)
     positions = PUBLISHED_CANVAS_POSITIONS if model.published else CANVAS_POSITIONS
-    limits = EngineLimits(positions, batch_positions=max(positions, EngineLimits.batch_positions))
+    limits = EngineLimits(positions, batch_positions=measure_budget(executor, model.vocabulary.text))
     return DenoisingEngine(model, executor, limits), card_of(model)
 
 

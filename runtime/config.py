@@ -19,10 +19,11 @@ class ServeSettings(BaseModel):
     """What a person may set of a server.
 
     host, port: where it listens; port 0 takes any free one. model: model file or its folder. device: torch's name of
-    where the networks run. threads: of the forward pass, None leaves the choice to torch. api_key: what clients must
-    send, None lets everybody in. max_sessions: sockets open at a time. allowed_hosts: names the server may be called
-    by, "*" for any; None allows this machine's own names on a loopback address and any name elsewhere.
-    allowed_origins: pages of other servers that may connect. In the environment, lists are separated by commas.
+    where the networks run. threads: of the forward pass, None leaves the choice to torch. compile: whether torch
+    compiles the network first, which takes minutes. api_key: what clients must send, None lets everybody in.
+    max_sessions: sockets open at a time. allowed_hosts: names the server may be called by, "*" for any; None allows
+    this machine's own names on a loopback address and any name elsewhere. allowed_origins: pages of other servers that
+    may connect. In the environment, lists are separated by commas.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +33,7 @@ class ServeSettings(BaseModel):
     model: Path = EMBEDDED_MODEL
     device: str = "cpu"
     threads: int | None = Field(default=None, ge=1, le=1024)
+    compile: bool = False
     api_key: SecretStr | None = None
     max_sessions: int = Field(default=64, ge=1, le=100_000)
     allowed_hosts: tuple[str, ...] | None = None

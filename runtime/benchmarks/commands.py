@@ -3,6 +3,7 @@
 from runtime.benchmarks.batching import batching
 from runtime.benchmarks.cancel import cancel
 from runtime.benchmarks.fidelity import fidelity
+from runtime.benchmarks.first_sound import first_sound
 from runtime.benchmarks.load import load
 from runtime.benchmarks.loading import loading
 from runtime.benchmarks.quality import quality
@@ -10,4 +11,4 @@ from runtime.benchmarks.reuse import reuse
 from runtime.benchmarks.session import session
 from runtime.benchmarks.step import step
 
-COMMANDS = (step, quality, batching, cancel, load, reuse, session, loading, fidelity)
+COMMANDS = (step, quality, batching, cancel, load, first_sound, reuse, session, loading, fidelity)

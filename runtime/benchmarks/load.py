@@ -178,9 +178,10 @@ class Simulation:
 
     def met(self) -> float:
         rights = [
-            ended_s - self.load[index].at_s <= self.load[index].kind.deadline_ms / 1000 + GRACE_S
+            finished.status != "failed"
+            and ended_s - self.load[index].at_s <= self.load[index].kind.deadline_ms / 1000 + GRACE_S
             for index, (ended_s, finished) in self.ended.items()
-            if finished.status in ("completed", "incomplete")
+            if finished.status != "cancelled"
         ]
         return fmean(rights) if rights else 0.0
 

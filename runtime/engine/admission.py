@@ -25,7 +25,7 @@ from runtime.engine.reference_response import UNCHANGEABLE, reference_rule, show
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
 
 SPEECH_ROW_MS = 60
-CACHED_MEDIA = 64  # encoded parts kept, so that a conversation's earlier turns are not encoded again
+CACHED_BYTES = 64 * 2**20  # of encoded speech and of pictures: a conversation's earlier turns are not encoded again
 
 
 class AdmissionError(ValueError):
@@ -54,8 +54,8 @@ class Admission:
 
     def __init__(self, model: OmniModel, image: ImageCodec, max_positions: int) -> None:
         self._model, self._image, self._max_positions = model, image, max_positions
-        self._speech_cache: _Cache[EncodedSpeech] = _Cache(CACHED_MEDIA)
-        self._image_cache: _Cache[EncodedImage] = _Cache(CACHED_MEDIA)
+        self._speech_cache: _Cache[EncodedSpeech] = _Cache(CACHED_BYTES, lambda speech: speech.embeddings.nbytes)
+        self._image_cache: _Cache[EncodedImage] = _Cache(CACHED_BYTES, lambda image: image.codes.nbytes)
 
     def admit(self, request: GenerationRequest) -> Admitted:
         """Raises AdmissionError, ImageError."""
@@ -205,18 +205,21 @@ T = TypeVar("T")
 
 
 class _Cache(Generic[T]):
-    """The values of the last `size` keys asked for."""
+    """The values of the keys last asked for, up to `most_bytes` of them; the newest is kept however large it is."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, most_bytes: int, bytes_of: Callable[[T], int]) -> None:
+        self._most_bytes, self._bytes_of = most_bytes, bytes_of
         self._values: OrderedDict[bytes, T] = OrderedDict()
+        self._num_bytes = 0
 
     def get(self, key: bytes, make: Callable[[], T]) -> T:
         if key not in self._values:
-            self._values[key] = make()
+            self._values[key] = value = make()
+            self._num_bytes += self._bytes_of(value)
         self._values.move_to_end(key)
-        if len(self._values) > self._size:
-            self._values.popitem(last=False)
+        while self._num_bytes > self._most_bytes and len(self._values) > 1:
+            _, oldest = self._values.popitem(last=False)
+            self._num_bytes -= self._bytes_of(oldest)
         return self._values[key]
 
 

@@ -74,6 +74,7 @@ class DenoisingEngine:
         self._ledger = Ledger()
         self._num_served = 0
         self._step_s = 0.0  # how long a step takes these days
+        self._num_chosen = 1  # responses that shared the last one
         self._closed = False
         self._gate = threading.Lock()
         self._closing = False  # guarded by the gate, all else belongs to the thread
@@ -165,7 +166,8 @@ class DenoisingEngine:
         self._ledger.keep({response.tenant for response in self._active.values()})
         chosen = choose(self._active.values(), self._limits.batch_positions, self._ledger.served)
         now_s = self._clock()
-        rounds = len(self._active) / max(1, len(chosen))  # steps until it is served again, about
+        self._num_chosen = max(1, len(chosen))
+        rounds = len(self._active) / self._num_chosen  # steps until it is served again, about
         for response in chosen:
             self._num_served += 1
             self._ledger.charge(response)
@@ -277,6 +279,9 @@ class DenoisingEngine:
 
     def _admit(self, waiting: Waiting) -> None:
         request = waiting.request
+        if (busy := self._too_busy_for(request)) is not None:
+            waiting.refuse("failed", busy)
+            return
         try:
             admitted = self._admission.admit(request)
         except ValueError as error:  # of the request: AdmissionError, ImageError, EditError
@@ -287,6 +292,20 @@ class DenoisingEngine:
             waiting.refuse("failed", f"the request could not be laid out: {error}")
             return
         self._begin(self._response(waiting, admitted))
+
+    def _too_busy_for(self, request: GenerationRequest) -> str | None:
+        """Why there is no point in beginning: alone it would meet its deadline, among all the others it will not."""
+        if request.deadline_ms is None or not self._active:
+            return None
+        alone_ms = 1000 * self._step_s * request.floor_steps
+        expected_ms = alone_ms * (1 + len(self._active)) / self._num_chosen
+        if alone_ms > request.deadline_ms or expected_ms <= request.deadline_ms:
+            return None
+        return (
+            f"overloaded: {len(self._active)} answers are being made, the first steps of this one would be done in "
+            f"about {expected_ms:.0f} ms, after its deadline of {request.deadline_ms} ms; "
+            "ask again soon or allow more time"
+        )
 
     def _begin(self, response: ActiveResponse) -> None:
         request = response.request

@@ -33,10 +33,20 @@ class InProcessExecutor:
 
     precision: "auto" computes in bfloat16 where the processor has it in hardware, else in the dtype of the weights.
     num_threads: of torch, for the whole process; None leaves them as they are.
+    compiled: have torch compile the layers: the first passes take minutes. What it gains must be measured where it is
+        to run; on a processor without bfloat16 the embedded model gained nothing.
     """
 
-    def __init__(self, backbone: Backbone, precision: Precision = "auto", num_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        precision: Precision = "auto",
+        num_threads: int | None = None,
+        compiled: bool = False,
+    ) -> None:
         self._backbone = backbone.eval()
+        if compiled:
+            backbone.hidden = torch.compile(backbone.hidden, dynamic=True)  # type: ignore[method-assign]
         self._device = backbone.lm_head.weight.device
         self._batched = self._device.type != "cpu"
         self.dtype = _dtype(precision, backbone.lm_head.weight)

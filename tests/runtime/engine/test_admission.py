@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from runtime.codecs.image import ImageCodec, ImageError
-from runtime.engine.admission import Admission, AdmissionError
+from runtime.engine.admission import Admission, AdmissionError, _Cache
 from runtime.engine.recipe import EMBEDDED_RECIPES, PICTURE, REPLY, TRANSCRIPT, Recipe, SlotRecipe
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
 from tests.support.tiny_model import tiny_model
@@ -80,6 +80,26 @@ def test_media_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_cannot_be_answered_is_refused_in_words(refused: GenerationRequest, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         admission().admit(refused)
+
+
+def test_the_cache_holds_so_many_bytes_and_the_newest() -> None:
+    cache = _Cache[bytes](10, len)
+    made = list[int]()
+
+    def get(key: int, size: int) -> bytes:
+        def make() -> bytes:
+            made.append(key)
+            return bytes(size)
+
+        return cache.get(str(key).encode(), make)
+
+    for key, size in ((1, 6), (2, 4), (1, 6), (3, 4), (1, 6)):
+        get(key, size)
+    assert made == [1, 2, 3]  # the second went, for the first was asked for again
+    get(4, 50)
+    get(4, 50)
+    get(1, 6)
+    assert made == [1, 2, 3, 4, 1]
 
 
 def test_half_an_hour_of_speech_is_refused_before_it_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:

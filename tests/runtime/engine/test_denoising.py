@@ -517,3 +517,28 @@ def test_tenants_share_the_steps_evenly() -> None:
     served.clear()
     turn(engine, 12)
     assert served.count("one") == served.count("many") == 6
+
+
+def test_who_would_be_late_because_of_the_others_is_told_at_once() -> None:
+    now_s = 0.0
+
+    def take_time(items: Sequence[ForwardItem]) -> None:
+        nonlocal now_s
+        now_s += 0.1  # seconds a step
+
+    executor = ScriptedExecutor({}, take_time)
+    limits = EngineLimits(batch_positions=1)
+    engine = DenoisingEngine(MODEL, executor, limits, clock=lambda: now_s, start=False)
+    for i in range(5):
+        engine.submit(ask(f"r{i}", LONG), Receiver())
+    turn(engine, 6)
+    late, patient, hopeless = Receiver(), Receiver(), Receiver()
+    engine.submit(ask("late", LONG, deadline_ms=300), late)
+    engine.submit(ask("patient", LONG, deadline_ms=3000), patient)
+    engine.submit(ask("hopeless", LONG, deadline_ms=20), hopeless)  # the best of one step, whoever is there
+    turn(engine, 40)
+    assert late.finished.status == "failed"
+    assert late.finished.steps == 0
+    assert "overloaded: 5 answers are being made" in str(late.finished.error)
+    assert patient.finished.status in ("completed", "incomplete")
+    assert hopeless.finished.status in ("completed", "incomplete")

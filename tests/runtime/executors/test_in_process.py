@@ -120,3 +120,14 @@ def test_threads_are_set_on_request(backbone: Backbone) -> None:
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_compiling_is_asked_for_and_changes_nothing_else(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda work, dynamic: compiled.append(dynamic) or work)
+    monkeypatch.setattr(backbone, "hidden", backbone.hidden)
+    (plain,) = InProcessExecutor(backbone, "float32").forward([item(canvas(9, 1), 3)])
+    assert compiled == []
+    (scores,) = InProcessExecutor(backbone, "float32", compiled=True).forward([item(canvas(9, 1), 3)])
+    assert torch.equal(scores, plain)
+    assert compiled == [True]
