@@ -13,7 +13,7 @@ def main(wish: str = "draw a cat on a blue background", picture: str = "picture.
         session.send(wish)
         response = session.respond(steps=24)
         for partial in response:
-            if partial.image is not None and partial.progress > 0.5:
+            if partial.image is not None and partial.progress > 0.25:
                 width, height = partial.image.size
                 step = response.edit(Edit.mask("image", Box(width // 2, 0, width, height))).wait()
                 print(f"the right half was taken away after step {step}")

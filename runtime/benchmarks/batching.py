@@ -73,7 +73,7 @@ class Work:
     """One run of the engine over some sessions.
 
     passes_s, advance_s: of the engine's seconds, those in passes and those in sampling and filling. ideal_s: of the
-    same passes by themselves. positions: of the longest canvas.
+    same passes by themselves. session_steps: steps of all answers. positions: of the longest canvas.
     """
 
     seconds: float
@@ -82,6 +82,7 @@ class Work:
     ideal_s: float
     tokens: int
     steps: int
+    session_steps: int
     positions: int
 
 
@@ -112,7 +113,8 @@ def work(model: OmniModel, sessions: int, tasks: Sequence[str] = TASKS) -> Work:
     engine.close()
     usage = [answer.usage for answer in finished]
     tokens = sum(one.output_text + one.output_image + one.output_speech for one in usage)
-    return Work(seconds, executor.busy_s, advance.seconds, ideal_s, tokens, steps, positions)
+    session_steps = sum(answer.steps for answer in finished)
+    return Work(seconds, executor.busy_s, advance.seconds, ideal_s, tokens, steps, session_steps, positions)
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -145,9 +147,9 @@ def measure_batching(model: OmniModel, sessions: int = 16, rounds: int = ROUNDS,
     ratio = statistics.median((run.ideal_s + run.advance_s) / run.seconds for run in runs)
     overhead = statistics.median(run.seconds / (run.passes_s + run.advance_s) - 1 for run in runs)
     counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= most]
-    by_sessions = [(count, _session_step_ms(work(model, count, ("text_to_image",)), count)) for count in counts]
+    by_sessions = [(count, _session_step_ms(work(model, count, ("text_to_image",)))) for count in counts]
     alone = [work(model, 1, (task,)) for task in dict.fromkeys(TASKS)]
-    by_positions = sorted((run.positions, _session_step_ms(run, 1)) for run in alone)
+    by_positions = sorted((run.positions, _session_step_ms(run)) for run in alone)
     first = runs[0]
     return BatchingFigures(
         ratio=ratio,
@@ -163,8 +165,8 @@ def measure_batching(model: OmniModel, sessions: int = 16, rounds: int = ROUNDS,
     )
 
 
-def _session_step_ms(run: Work, sessions: int) -> float:
-    return 1000 * run.seconds / run.steps / sessions
+def _session_step_ms(run: Work) -> float:
+    return 1000 * run.seconds / run.session_steps
 
 
 @click.command("batching")

@@ -25,7 +25,8 @@ from runtime.engine.reference_response import UNCHANGEABLE, reference_rule, show
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
 
 SPEECH_ROW_MS = 60
-CACHED_BYTES = 64 * 2**20  # of encoded speech and of pictures: a conversation's earlier turns are not encoded again
+CACHED_BYTES = 32 * 2**20  # of encoded speech and of pictures: a conversation's earlier turns are not encoded again
+KEPT_BYTES = 64 * 2**10  # what keeping anything costs: around a small tensor memory is left that nobody else can use
 
 
 class AdmissionError(ValueError):
@@ -54,8 +55,10 @@ class Admission:
 
     def __init__(self, model: OmniModel, image: ImageCodec, max_positions: int) -> None:
         self._model, self._image, self._max_positions = model, image, max_positions
-        self._speech_cache: _Cache[EncodedSpeech] = _Cache(CACHED_BYTES, lambda speech: speech.embeddings.nbytes)
-        self._image_cache: _Cache[EncodedImage] = _Cache(CACHED_BYTES, lambda image: image.codes.nbytes)
+        self._speech_cache: _Cache[EncodedSpeech] = _Cache(
+            CACHED_BYTES, lambda speech: KEPT_BYTES + speech.embeddings.nbytes
+        )
+        self._image_cache: _Cache[EncodedImage] = _Cache(CACHED_BYTES, lambda image: KEPT_BYTES + image.codes.nbytes)
 
     def admit(self, request: GenerationRequest) -> Admitted:
         """Raises AdmissionError, ImageError."""

@@ -101,11 +101,14 @@ TEXT_LENGTH = 16  # tokens of a text slot of the embedded model
 FRAMES_PER_TOKEN = 5.0  # 60 ms frames a spoken token lasts on average, the stride of a transcript along its speech
 
 
-TRANSCRIPT = SlotRecipe("transcript", "text", TEXT_LENGTH, steps=4, position_stride=FRAMES_PER_TOKEN)
-PICTURE = SlotRecipe(
-    "image", "image", length=100, steps=12, schedule="cosine", confidence_noise=2.0, temperature=1.0, guidance_scale=1.0
+# Steps and commit rules are those that `omni eval presets` found to lose nothing: docs/presets.png.
+TRANSCRIPT = SlotRecipe(
+    "transcript", "text", TEXT_LENGTH, steps=4, commit="threshold", commit_bound=0.5, position_stride=FRAMES_PER_TOKEN
 )
-REPLY = SlotRecipe("text", "text", TEXT_LENGTH, steps=4)
+PICTURE = SlotRecipe(
+    "image", "image", length=100, steps=8, schedule="cosine", confidence_noise=2.0, temperature=1.0, guidance_scale=1.0
+)
+REPLY = SlotRecipe("text", "text", TEXT_LENGTH, steps=4, commit="threshold", commit_bound=0.5)
 
 # What the embedded model was trained to do.
 EMBEDDED_RECIPES = by_name(

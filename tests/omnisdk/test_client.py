@@ -236,7 +236,7 @@ class TestAgainstTheServer:
                 details = {recipe.name: recipe for recipe in session.capabilities.recipe_details}
                 assert list(details) == session.capabilities.recipes
                 picture = details["text_to_image"].slots[0]
-                assert (picture.name, picture.length, picture.steps, picture.schedule) == ("image", 100, 12, "cosine")
+                assert (picture.name, picture.length, picture.steps, picture.schedule) == ("image", 100, 8, "cosine")
                 await session.ask("a ball", recipe="text_to_image", slots={"image": {"temperature": 0.5}})
                 asked = engine.submitted[-1].recipe.slots[0]
                 assert (asked.steps, asked.temperature, asked.top_k) == (24, 0.5, picture.top_k)

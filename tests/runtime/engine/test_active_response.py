@@ -16,14 +16,15 @@ from runtime.executors.scripted import ScriptedExecutor
 from tests.support.tiny_model import tiny_model
 
 MODEL = tiny_model()
+STEADY = replace(REPLY, commit="schedule")  # scripts are sure of everything
 V = MODEL.vocabulary
 END = V[END_OF_TEXT]
 RECIPE = Recipe(
     "all",
     (
-        replace(TRANSCRIPT, length=6, steps=3),
+        replace(TRANSCRIPT, commit="schedule", length=6, steps=3),
         replace(PICTURE, length=9, steps=3, temperature=0.0, confidence_noise=0.0),
-        replace(REPLY, length=4, steps=2),
+        replace(STEADY, length=4, steps=2),
     ),
 )
 
@@ -67,7 +68,7 @@ def test_the_answer_is_the_scripted_one() -> None:
 
 
 def test_a_text_that_ends_early_takes_fewer_steps() -> None:
-    active = response(Recipe("hear", (replace(TRANSCRIPT, length=6, steps=6),)))
+    active = response(Recipe("hear", (replace(TRANSCRIPT, commit="schedule", length=6, steps=6),)))
     run(active, ScriptedExecutor({"transcript": [5, END]}))
     assert active.unmasked_per_step == [1, 5]
     assert active.planned_steps == 2
@@ -228,7 +229,7 @@ def test_a_certain_answer_takes_fewer_steps_than_the_recipe_allows() -> None:
 
 
 def test_what_is_read_while_it_forms_is_filled_from_the_left() -> None:
-    active = response(Recipe("tell", (replace(REPLY, length=6, steps=6, commit="stable_prefix", commit_bound=0.9),)))
+    active = response(Recipe("tell", (replace(STEADY, length=6, steps=6, commit="stable_prefix", commit_bound=0.9),)))
     executor = ScriptedExecutor({"text": [5, 6, 5, 6, 5, 6]})
     run(active, executor, 1)
     slot = active.canvas.slot("text")
@@ -248,7 +249,7 @@ class Doubting(ScriptedExecutor):
 
 
 def test_what_was_filled_in_doubt_is_opened_again_once() -> None:
-    recipe = Recipe("tell", (replace(REPLY, length=4, steps=4, commit="stable_prefix", revise_below=0.5),))
+    recipe = Recipe("tell", (replace(STEADY, length=4, steps=4, commit="stable_prefix", revise_below=0.5),))
     active = response(recipe)
     executor = Doubting({"text": [5, 6, 5, 6]})
     run(active, executor, 1)
@@ -260,7 +261,7 @@ def test_what_was_filled_in_doubt_is_opened_again_once() -> None:
 
 
 def test_what_a_person_put_there_is_in_no_doubt() -> None:
-    recipe = Recipe("tell", (replace(REPLY, length=4, steps=4, revise_below=1.0),))
+    recipe = Recipe("tell", (replace(STEADY, length=4, steps=4, revise_below=1.0),))
     active = response(recipe)
     active.edit([Edit("set", "text", (0,), (7,))])
     run(active, ScriptedExecutor({"text": [5, 6, 5, 6]}), 2)
@@ -268,7 +269,7 @@ def test_what_a_person_put_there_is_in_no_doubt() -> None:
 
 
 def test_a_fork_has_doubts_of_its_own() -> None:
-    active = response(Recipe("tell", (replace(REPLY, length=4, steps=4, revise_below=0.5),)))
+    active = response(Recipe("tell", (replace(STEADY, length=4, steps=4, revise_below=0.5),)))
     run(active, Doubting({"text": [5, 6, 5, 6]}), 1)
     before = active.revised.clone()
     child = active.fork(replace(active.request, request_id="other"), lambda output: None, 12.0)
@@ -292,7 +293,7 @@ class TestReuse:
     DRAWING = replace(PICTURE, length=9, steps=6, confidence_noise=0.0, refresh_every=3)
 
     def active(self) -> ActiveResponse:
-        return response(Recipe("draw", (self.DRAWING, replace(REPLY, length=4, steps=2))))
+        return response(Recipe("draw", (self.DRAWING, replace(STEADY, length=4, steps=2))))
 
     def test_the_prompted_and_the_unprompted_canvas_remember_apart(self) -> None:
         active, executor = self.active(), Remembering()

@@ -24,15 +24,16 @@ from runtime.executors.in_process import InProcessExecutor
 from tests.support.tiny_model import tiny_model
 
 MODEL = tiny_model()
+STEADY = replace(REPLY, commit="schedule")  # scripts are sure of everything
 V = MODEL.vocabulary
 RECIPES = {
-    "text": Recipe("text", (replace(REPLY, length=6, steps=3),)),
-    "sampled": Recipe("sampled", (replace(REPLY, length=6, steps=4, temperature=1.0, confidence_noise=1.0),)),
-    "picture": Recipe("picture", (replace(PICTURE, steps=3), replace(REPLY, length=4, steps=2))),
-    "hurried": Recipe("hurried", (replace(REPLY, length=6, steps=6, commit="threshold", commit_bound=0.01),)),
-    "doubtful": Recipe("doubtful", (replace(REPLY, length=6, steps=6, revise_below=0.5),)),
-    "remembering": Recipe("remembering", (replace(REPLY, length=6, steps=6, refresh_every=3),)),
-    "impossible": Recipe("impossible", (replace(REPLY, length=0),)),
+    "text": Recipe("text", (replace(STEADY, length=6, steps=3),)),
+    "sampled": Recipe("sampled", (replace(STEADY, length=6, steps=4, temperature=1.0, confidence_noise=1.0),)),
+    "picture": Recipe("picture", (replace(PICTURE, steps=3), replace(STEADY, length=4, steps=2))),
+    "hurried": Recipe("hurried", (replace(STEADY, length=6, steps=6, commit="threshold", commit_bound=0.01),)),
+    "doubtful": Recipe("doubtful", (replace(STEADY, length=6, steps=6, revise_below=0.5),)),
+    "remembering": Recipe("remembering", (replace(STEADY, length=6, steps=6, refresh_every=3),)),
+    "impossible": Recipe("impossible", (replace(STEADY, length=0),)),
 }
 
 

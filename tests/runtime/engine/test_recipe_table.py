@@ -28,7 +28,7 @@ def test_one_recipe_with_all_its_numbers() -> None:
     shown = rows(text)
     assert shown["slot"] == ["transcript", "image", "text"]
     assert shown["length"] == ["16", "100", "16"]
-    assert shown["steps"] == ["4", "12", "4"]
+    assert shown["steps"] == ["4", "8", "4"]
     assert shown["schedule"] == ["linear", "cosine", "linear"]
     assert shown["guidance_scale"] == ["0", "1", "0"]
     assert set(EXPLAINED) <= set(shown)

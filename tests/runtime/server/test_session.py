@@ -378,7 +378,7 @@ class TestExtension:
     def test_every_recipe_is_told_with_its_numbers(self, omni: WireClient) -> None:
         told = omni.ask({"type": "session.update", "session": {"omni": {}}}, "omni.session.capabilities")
         assert [recipe["name"] for recipe in told["recipe_details"]] == told["recipes"]
-        assert told["recipe_details"][0]["slots"][0]["steps"] == 12
+        assert told["recipe_details"][0]["slots"][0]["steps"] == 8
 
     def test_without_a_seed_every_answer_has_its_own(self, omni: WireClient, engine: ScriptedEngine) -> None:
         omni.say("a red ball")
