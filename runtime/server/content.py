@@ -84,7 +84,7 @@ def settled_text(slot: SlotState) -> str:
     """What a text slot says before its first masked position; blanks and half a character at the end are left out."""
     masked = next((span.start for span in slot.spans if span.masked), None)
     text = (slot.text or "")[:masked]
-    return text.rstrip("\ufffd").rstrip() if slot.settled else ""
+    return text.rstrip("\ufffd").strip() if slot.settled else ""
 
 
 class Written:

@@ -99,7 +99,7 @@ class PartialStream:
         before = self._previews_sent.get(slot.name)
         if slot.paint is None or slot.grid is None or (before is not None and np.array_equal(before, slot.tokens)):
             return None
-        painted = await asyncio.to_thread(_painted, slot.paint)
+        painted = await asyncio.to_thread(_painted, (lambda: slot.image) if slot.complete else slot.paint)
         if painted is None:
             return None
         (height, width, _), png = painted
@@ -125,11 +125,11 @@ class PartialStream:
         )
 
 
-def _painted(preview: Callable[[], NDArray[np.uint8]]) -> tuple[tuple[int, ...], str] | None:
+def _painted(preview: Callable[[], NDArray[np.uint8] | None]) -> tuple[tuple[int, ...], str] | None:
     """(height, width, 3) and the picture as PNG in base64; None if it fails: an answer does not end for a preview."""
     try:
         picture = preview()
-        return picture.shape, base64.b64encode(encode_png(picture)).decode("ascii")
+        return None if picture is None else (picture.shape, base64.b64encode(encode_png(picture)).decode("ascii"))
     except Exception:
         log.exception("a preview could not be painted")
         return None

@@ -93,28 +93,34 @@ class TestTextThatForms:
     async def test_its_settled_beginning_is_told_at_once(self) -> None:
         outbox = Outbox(64)
         content = Written("text", PLACE, outbox, early=True)
-        steps = [[forming("", 9)], [forming("a red ", 3)], [forming("a red ", 3)], [text("a red cat")]]
+        steps = [[forming("", 9)], [forming("\n a red ", 3)], [forming("a red ", 3)], [text("a red cat")]]
         kinds = await told(content, outbox, *steps)
         assert kinds == [WRITTEN[0], "output_text.delta", *WRITTEN[1:]]
         assert content.words == "a red cat"
 
     async def test_the_deltas_are_the_text(self) -> None:
         growing = GrowingText("text", early=True)
-        steps = [forming("a ", 7), forming("a r\ufffd", 5), forming("a red c", 2), text("a red cat")]
-        assert [growing.news([step]) for step in steps] == ["a", " r", "ed c", "at"]
+        steps = [
+            forming("\n ", 9),
+            forming("\n a ", 7),
+            forming("\n a r\ufffd", 5),
+            forming("\n a red c", 2),
+            text("\n a red cat"),
+        ]
+        assert [growing.news([step]) for step in steps] == ["", "a", " r", "ed c", "at"]
         assert growing.so_far == growing.words == "a red cat"
         assert growing.told == {"text": 2}
 
     async def test_nothing_is_told_early_where_the_canvas_is_seen(self) -> None:
         growing = GrowingText("text", early=False)
-        assert growing.news([forming("a red ", 3)]) == ""
+        assert growing.news([forming("\n a red ", 3)]) == ""
         assert growing.told == {}
         assert growing.news([text("a red cat")]) == "a red cat"
 
     async def test_an_answer_that_is_cut_off_ends_with_what_was_told(self) -> None:
         outbox = Outbox(64)
         content = Written("text", PLACE, outbox, early=True)
-        await told(content, outbox, [forming("a red ", 3)])
+        await told(content, outbox, [forming("\n a red ", 3)])
         assert content.words is None
         assert content.part == OutputText(text="a red")
 
