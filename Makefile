@@ -45,9 +45,10 @@ check: lint test ## all checks
 bench: setup ## measure speed; the figures also go to bench.json
 	$(BIN)/omni bench all --json bench.json
 
-eval: setup ## measure quality; the figures also go to eval.json
+eval: setup ## measure quality, and what steps buy; figures go to eval.json, curves to docs/presets.png
 	$(PIP_INSTALL) -e '.[runtime,clients,dev,train]'
-	$(BIN)/omni eval all --json eval.json
+	$(BIN)/omni eval quality --json eval.json
+	$(BIN)/omni eval presets --plot docs/presets.png --table docs/presets_table.md --json presets.json
 
 train: setup ## make the embedded model again from nothing (hours; stop and start at will)
 	$(PIP_INSTALL) -e '.[runtime,clients,dev,train]'
