@@ -31,7 +31,7 @@ from runtime.executors.in_process import InProcessExecutor
 from runtime.models.backbone import Backbone
 from runtime.training.data.drawings import DRAWN_STYLE, load_drawings
 from runtime.training.data.fetch import cache_folder
-from runtime.training.data.scenes import render
+from runtime.training.data.scenes import blank, render
 from runtime.training.data.speech import load_utterances
 from runtime.training.world import Scene, questions, random_scene, request_to_draw
 
@@ -114,7 +114,8 @@ class Trial:
 
     def __init__(self, model: OmniModel, cache: Path, num: int) -> None:
         self.model, self.cache, self.num = model, cache, num
-        self.drawings = load_drawings(cache)
+        self.drawings, self.probe = load_drawings(cache), load_probe(cache)
+        self.probe.recognise([blank((0, 0, 0))])  # what it lacks is said now and not when everything has been drawn
         rng = random.Random(11)
         self.scenes: list[Scene] = [random_scene(rng) for _ in range(num)]
 
@@ -161,7 +162,7 @@ class Trial:
     def _score_pictures(self, answers: Sequence[Finished], scenes: Sequence[Scene], slot: str) -> float:
         """Share of the things asked for that the probe recognises."""
         pictures = [picture for answer in answers if (picture := slot_of(answer, slot).image) is not None]
-        verdicts = judge_pictures(scenes, pictures, load_probe(self.cache))
+        verdicts = judge_pictures(scenes, pictures, self.probe)
         rights = [right for verdict in verdicts for right in verdict.things]
         return sum(rights) / len(rights)
 
