@@ -146,8 +146,9 @@ class TestClientsThatGo:
     def test_one_that_does_not_read_is_cut_off(self) -> None:
         with serving(ScriptedEngine(), settings=ServerSettings(max_unsent_events=8)) as url, connected(url) as client:
             retrieve = {"type": "conversation.item.retrieve", "item_id": client.speak(24_000 * 15)["item"]["id"]}
-            for _ in range(100):  # small to ask, a megabyte to answer
-                client.send(retrieve)
+            with contextlib.suppress(ConnectionClosed):  # it may be cut off while it still asks
+                for _ in range(100):  # small to ask, a megabyte to answer
+                    client.send(retrieve)
             num_read = num_read_until_closed(client)
         assert num_read < 100
         assert client.socket.close_code == 1013
