@@ -164,8 +164,10 @@ def _part_from_wire(part: items.ContentPart) -> Part | None:
     return None
 
 
-def _with_wire_item(conversation: Conversation, wire: items.Message) -> Conversation:
+def _with_wire_item(conversation: Conversation, wire: items.Item) -> Conversation:
     """What the server knows of an item, over what is known here: the media themselves stay as they are."""
+    if not isinstance(wire, items.Message):
+        return conversation
     fresh = item_from_wire(wire)
     known = conversation.item(fresh.id)
     if known is None:

@@ -17,6 +17,7 @@ from omnisdk.editing import Change, Edit
 from omnisdk.errors import OmniError, ResponseFailed, ResponseUnfinished
 from omnisdk.media import Image, PreviewImage, Speech
 from omnisdk.protocol import events
+from omnisdk.protocol import items as wire_items
 from omnisdk.protocol import response as wire_response
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 
@@ -353,7 +354,7 @@ class Response:
             self._publish(self._building)
         self.status = ended.status
         self.usage = ended.usage
-        items = [item_from_wire(message) for message in ended.output]
+        items = [item_from_wire(item) for item in ended.output if isinstance(item, wire_items.Message)]
         self.item_id = items[0].id if items else None
         self._texts = [part.text for item in items for part in item.parts if isinstance(part, Text)]
         self.reason = _reason(ended)

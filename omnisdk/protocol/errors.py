@@ -21,7 +21,10 @@ DUPLICATE_ITEM_ID = "item_create_duplicate_item_id"
 INVALID_PREVIOUS_ITEM_ID = "item_create_invalid_previous_item_id"
 RETRIEVE_INVALID_ITEM_ID = "item_retrieve_invalid_item_id"
 DELETE_INVALID_ITEM_ID = "item_delete_invalid_item_id"
-TRUNCATE_UNSUPPORTED = "item_truncate_not_supported"
+TRUNCATE_INVALID_ITEM_ID = "item_truncate_invalid_item_id"
+
+UNKNOWN_CALL_ID = "item_create_unknown_call_id"
+TOO_MANY_RESPONSES = "too_many_responses"
 
 RESPONSE_ALREADY_ACTIVE = "conversation_already_has_active_response"
 CANCEL_NOT_ACTIVE = "response_cancel_not_active"

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from omnisdk.protocol.items import ImageRef, Item
 from omnisdk.protocol.response import Response, ResponseStatus
@@ -30,7 +30,7 @@ class SessionUpdate(_FromClient, tag="session.update"):
 
 
 class InputAudioBufferAppend(_FromClient, tag="input_audio_buffer.append"):
-    """audio: base64 PCM16 at 24 kHz mono. Not acknowledged."""
+    """audio: base64 in the session's input format, PCM16 at 24 kHz mono by default. Not acknowledged."""
 
     audio: str
 
@@ -59,9 +59,11 @@ class ConversationItemDelete(_FromClient, tag="conversation.item.delete"):
 
 
 class ConversationItemTruncate(_FromClient, tag="conversation.item.truncate"):
+    """Of a spoken answer only what was heard before `audio_end_ms` stays; more than there is means all of it."""
+
     item_id: str
     content_index: int
-    audio_end_ms: int
+    audio_end_ms: Annotated[int, Meta(ge=0)]
 
 
 class ResponseCreate(_FromClient, tag="response.create"):
@@ -167,6 +169,23 @@ class InputAudioBufferCleared(_FromServer, tag="input_audio_buffer.cleared"):
     pass
 
 
+class InputAudioBufferSpeechStarted(_FromServer, tag="input_audio_buffer.speech_started"):
+    """Turn detection hears speech. item_id: of the item it will become.
+
+    audio_start_ms: where that item begins in all audio of the session.
+    """
+
+    audio_start_ms: int
+    item_id: str
+
+
+class InputAudioBufferSpeechStopped(_FromServer, tag="input_audio_buffer.speech_stopped"):
+    """The turn is over; it is committed next. audio_end_ms: as audio_start_ms."""
+
+    audio_end_ms: int
+    item_id: str
+
+
 class ConversationItemAdded(_FromServer, tag="conversation.item.added"):
     item: Item
     previous_item_id: str | None = None
@@ -183,6 +202,14 @@ class ConversationItemRetrieved(_FromServer, tag="conversation.item.retrieved"):
 
 class ConversationItemDeleted(_FromServer, tag="conversation.item.deleted"):
     item_id: str
+
+
+class ConversationItemTruncated(_FromServer, tag="conversation.item.truncated"):
+    """audio_end_ms: as far as the user heard it, no more than there was."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
 
 
 class SpeechDuration(Struct, tag_field="type", tag="duration", kw_only=True):
@@ -288,7 +315,7 @@ class ResponseOutputAudioTranscriptDone(_FromServer, tag="response.output_audio_
 
 
 class ResponseOutputAudioDelta(_FromServer, tag="response.output_audio.delta"):
-    """delta: base64 PCM16 at 24 kHz mono. Appends. Sent when the speech is whole, in pieces that every client takes."""
+    """delta: base64 in the session's output format. Appends. In pieces that every client takes."""
 
     response_id: str
     item_id: str
@@ -302,6 +329,25 @@ class ResponseOutputAudioDone(_FromServer, tag="response.output_audio.done"):
     item_id: str
     output_index: int
     content_index: int
+
+
+class ResponseFunctionCallArgumentsDelta(_FromServer, tag="response.function_call_arguments.delta"):
+    """delta: appends to the JSON of the arguments."""
+
+    response_id: str
+    item_id: str
+    output_index: int
+    call_id: str
+    delta: str
+
+
+class ResponseFunctionCallArgumentsDone(_FromServer, tag="response.function_call_arguments.done"):
+    response_id: str
+    item_id: str
+    output_index: int
+    call_id: str
+    name: str
+    arguments: str
 
 
 class ResponseDone(_FromServer, tag="response.done"):
@@ -522,10 +568,13 @@ KnownServerEvent = (
     | SessionUpdated
     | InputAudioBufferCommitted
     | InputAudioBufferCleared
+    | InputAudioBufferSpeechStarted
+    | InputAudioBufferSpeechStopped
     | ConversationItemAdded
     | ConversationItemDone
     | ConversationItemRetrieved
     | ConversationItemDeleted
+    | ConversationItemTruncated
     | ConversationItemInputAudioTranscriptionDelta
     | ConversationItemInputAudioTranscriptionCompleted
     | ResponseCreated
@@ -539,6 +588,8 @@ KnownServerEvent = (
     | ResponseOutputAudioTranscriptDone
     | ResponseOutputAudioDelta
     | ResponseOutputAudioDone
+    | ResponseFunctionCallArgumentsDelta
+    | ResponseFunctionCallArgumentsDone
     | ResponseDone
     | OmniSessionCapabilities
     | OmniCanvasCreated

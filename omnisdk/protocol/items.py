@@ -68,4 +68,31 @@ class Message(Struct, tag_field="type", tag="message", kw_only=True, omit_defaul
     omni: ItemOmni | None = None
 
 
-Item = Message
+class FunctionCall(Struct, tag_field="type", tag="function_call", kw_only=True, omit_defaults=True):
+    """The model asks for a tool. arguments: a JSON object. call_id: what its output names; else the server chooses."""
+
+    name: str
+    arguments: str
+    id: str | None = None
+    call_id: str | None = None
+    object: Literal["realtime.item"] | UnsetType = UNSET
+    status: ItemStatus | None = None
+
+
+class FunctionCallOutput(Struct, tag_field="type", tag="function_call_output", kw_only=True, omit_defaults=True):
+    """What the tool of call `call_id` gave, as text."""
+
+    call_id: str
+    output: str
+    id: str | None = None
+    object: Literal["realtime.item"] | UnsetType = UNSET
+    status: ItemStatus | None = None
+
+
+Item = Message | FunctionCall | FunctionCallOutput
+
+
+class ItemReference(Struct, tag_field="type", tag="item_reference", kw_only=True):
+    """An item of the conversation, in the input of a response of its own."""
+
+    id: str

@@ -5,6 +5,7 @@ MAX_OUTBOUND_FRAME_BYTES = 1024 * 1024 - 1024  # what clients with their library
 MAX_EVENT_ID_LENGTH = 512
 
 WIRE_SAMPLE_RATE_HZ = 24_000  # PCM16 little endian, mono, in base64
+TELEPHONE_SAMPLE_RATE_HZ = 8_000  # of G.711
 BYTES_PER_SAMPLE = 2
 BYTES_PER_SECOND = WIRE_SAMPLE_RATE_HZ * BYTES_PER_SAMPLE
 MIN_SPEECH_MS = 100
@@ -20,9 +21,13 @@ MAX_TOLD_BYTES = 256 * 1024  # of an object that a client sends and is told back
 MAX_ERROR_LENGTH = 1_000  # characters of an error's message; what a client sent may stand in it
 MAX_PARAM_LENGTH = 256
 MAX_ITEMS = 512  # of one conversation
+MAX_SIDE_RESPONSES = 8  # out-of-band responses at once
 MAX_CONVERSATION_MEDIA_BYTES = 64 * 1024 * 1024  # encoded speech and pictures of one conversation
 
 MIN_STEPS, MAX_STEPS = 1, 100
+
+MAX_PREFIX_PADDING_MS = 2_000  # of turn detection
+MIN_SILENCE_MS, MAX_SILENCE_MS = 50, 10_000
 
 # What a slot's settings may be; see SlotSettings.
 MAX_SLOT_LENGTH = 1024  # positions

@@ -5,21 +5,25 @@ from __future__ import annotations
 import binascii
 import re
 
+import numpy as np
+from numpy.typing import NDArray
+
 from omnisdk.protocol import errors, limits
+from omnisdk.protocol.audio import PCM, Encoding
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import InputAudio, InputImage
-from omnisdk.protocol.limits import BYTES_PER_SAMPLE, BYTES_PER_SECOND
 
 _DATA_URL = re.compile(r"data:(?P<mime>[^;,]*)(?P<base64>;base64)?,")
 
 
-def pcm_of(part: InputAudio, path: str) -> bytes:
-    """The samples of a speech part, 16-bit little endian. Raises ProtocolError if there are none or too few."""
-    pcm = pcm_from_base64(part.audio or "", f"{path}.audio")
-    if len(pcm) < BYTES_PER_SECOND * limits.MIN_SPEECH_MS // 1000:
+def pcm_of(part: InputAudio, path: str, encoding: Encoding = PCM) -> NDArray[np.int16]:
+    """(samples,) int16 of a speech part. Raises ProtocolError if there are none or too few."""
+    pcm = pcm_from_base64(part.audio or "", f"{path}.audio", encoding)
+    duration_ms = len(pcm) / encoding.rate_hz * 1000
+    if duration_ms < limits.MIN_SPEECH_MS:
         raise ProtocolError(
-            f"{len(pcm) / BYTES_PER_SECOND * 1000:.0f} ms of audio came; a part takes at least {limits.MIN_SPEECH_MS} "
-            "ms; send a longer recording",
+            f"{duration_ms:.0f} ms of audio came; a part takes at least {limits.MIN_SPEECH_MS} ms; "
+            "send a longer recording",
             code=errors.INVALID_VALUE,
             param=f"{path}.audio",
         )
@@ -50,20 +54,21 @@ def image_bytes_of(part: InputImage, path: str) -> bytes:
     return _from_base64(url[head.end() :], param, errors.INVALID_IMAGE)
 
 
-def pcm_from_base64(audio: str, param: str) -> bytes:
-    pcm = _from_base64(audio, param, errors.INVALID_VALUE)
-    if not pcm:
+def pcm_from_base64(audio: str, param: str, encoding: Encoding = PCM) -> NDArray[np.int16]:
+    """(samples,) int16 at the encoding's rate."""
+    wire = _from_base64(audio, param, errors.INVALID_VALUE)
+    if not wire:
         raise ProtocolError(
-            "no audio came; send base64 of PCM16 at 24 kHz mono", code=errors.INVALID_VALUE, param=param
+            f"no audio came; send base64 of {encoding.told}, mono", code=errors.INVALID_VALUE, param=param
         )
-    if len(pcm) % BYTES_PER_SAMPLE:
+    if len(wire) % encoding.bytes_per_sample:
         raise ProtocolError(
-            f"{len(pcm)} bytes of audio came, which ends in half a sample; PCM16 has {BYTES_PER_SAMPLE} bytes a "
-            "sample; send whole samples",
+            f"{len(wire)} bytes of audio came, which ends in half a sample; {encoding.told} has "
+            f"{encoding.bytes_per_sample} bytes a sample; send whole samples",
             code=errors.INVALID_VALUE,
             param=param,
         )
-    return pcm
+    return encoding.samples(wire)
 
 
 def _from_base64(text: str, param: str, code: str) -> bytes:

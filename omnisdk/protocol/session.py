@@ -8,37 +8,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 import msgspec
-from msgspec import UNSET
+import numpy as np
+from msgspec import UNSET, Struct
+from numpy.typing import NDArray
 
 from omnisdk.protocol import errors, limits
+from omnisdk.protocol.audio import PCM, Encoding, encoding_of
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.items import ContentPart, InputAudio, InputImage, InputText, Message, OutputText
-from omnisdk.protocol.limits import BYTES_PER_SECOND, WIRE_SAMPLE_RATE_HZ
+from omnisdk.protocol.input_buffer import InputBuffer, check_length
+from omnisdk.protocol.items import (
+    ContentPart,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    ItemReference,
+    Message,
+    OutputAudio,
+    OutputText,
+)
 from omnisdk.protocol.media import image_bytes_of, pcm_from_base64, pcm_of
 from omnisdk.protocol.settings import (
     DEFAULT_OMNI,
     PLAIN_OUTPUT,
     SPOKEN_OUTPUT,
-    AudioFormat,
     AudioInput,
     AudioOutput,
     AudioSettings,
     OmniSettings,
     OutputModality,
     ResponseSettings,
+    ServerVad,
     SessionSettings,
+    ToolChoiceFunction,
+    as_server_vad,
     merged,
 )
 
-WIRE_FORMAT = AudioFormat(type="audio/pcm", rate=WIRE_SAMPLE_RATE_HZ)
 OUTPUT_METADATA = "omni_output"  # how a client without the extension says what an answer may hold
 PARTS_OF_ROLE: dict[str, tuple[type, ...]] = {
     "system": (InputText,),
     "user": (InputText, InputAudio, InputImage),
-    "assistant": (OutputText,),
+    "assistant": (OutputText, OutputAudio),
 }
 
 
@@ -46,16 +61,17 @@ PARTS_OF_ROLE: dict[str, tuple[type, ...]] = {
 class Placed:
     """An item and the one it stands behind."""
 
-    item: Message
+    item: Item
     previous_item_id: str | None
 
 
 @dataclass(frozen=True)
 class Committed:
-    """A turn made of the input buffer. pcm: 16-bit little endian at the wire's rate."""
+    """A turn made of the input buffer. pcm: (samples,) int16 at `rate_hz`."""
 
     placed: Placed
-    pcm: bytes
+    pcm: NDArray[np.int16]
+    rate_hz: int
 
 
 def new_session_settings(session_id: str, model: str) -> SessionSettings:
@@ -67,8 +83,8 @@ def new_session_settings(session_id: str, model: str) -> SessionSettings:
         output_modalities=["text"],
         instructions="",
         audio=AudioSettings(
-            input=AudioInput(format=WIRE_FORMAT, noise_reduction=None, transcription=None, turn_detection=None),
-            output=AudioOutput(format=WIRE_FORMAT),
+            input=AudioInput(format=PCM.format, noise_reduction=None, transcription=None, turn_detection=None),
+            output=AudioOutput(format=PCM.format),
         ),
         tools=[],
         tool_choice="auto",
@@ -95,13 +111,15 @@ class SessionRules:
     ) -> None:
         self.settings = settings
         self.opted_in = opted_in
-        self.items: list[Message] = []
+        self.items: list[Item] = []
         self.active_response_id: str | None = None
+        self.side_response_ids: set[str] = set()  # of responses outside of the conversation
         self._new_id = new_id
         self._speaks = speaks
-        self._max_speech_s = max_speech_s
-        self._audio = bytearray()
-        self._overflowed = False  # told once; what still comes of that turn is dropped
+        self.max_speech_s = max_speech_s
+        self.input = InputBuffer(max_speech_s)
+        self._spoken_ms: dict[str, float] = {}  # of each spoken answer, how much was sent
+        self._heard_ms: dict[str, int] = {}  # of those that were cut short, how much the user heard
         if opted_in:
             self.settings = merged(settings, SessionSettings(omni=DEFAULT_OMNI))
 
@@ -113,7 +131,7 @@ class SessionRules:
             self._check_output(wanted.omni, "session.omni.output")
         self._check_modalities(wanted.output_modalities, "session.output_modalities")
         _check_audio(wanted.audio, "session.audio")
-        _check_tools(wanted.tools, "session.tools")
+        _check_tools(merged(self.settings, wanted), "session")
         fixed = SessionSettings(id=self.settings.id, object=self.settings.object, model=self.settings.model)
         opts_in = wanted.omni is not UNSET and not self.opted_in
         before = (
@@ -166,55 +184,47 @@ class SessionRules:
     # Input buffer
 
     @property
-    def buffered_seconds(self) -> float:
-        return len(self._audio) / BYTES_PER_SECOND
+    def input_encoding(self) -> Encoding:
+        """Of all audio that comes."""
+        return _encoding(self.settings.audio, "input")
+
+    def output_encoding(self, wanted: ResponseSettings) -> Encoding:
+        """Of the sound of one response."""
+        audio = wanted.audio
+        own = audio is not UNSET and audio.output is not UNSET and audio.output.format is not UNSET
+        return _encoding(audio if own else self.settings.audio, "output")
+
+    @property
+    def turn_detection(self) -> ServerVad | None:
+        """How turns are detected; None where the client says when they end."""
+        audio = self.settings.audio
+        wanted = audio.input.turn_detection if audio is not UNSET and audio.input is not UNSET else None
+        return as_server_vad(wanted) if isinstance(wanted, Struct) else None
+
+    def decode_audio(self, audio: str) -> NDArray[np.int16]:
+        """(samples,) of an append, at the rate of `input_encoding`."""
+        return pcm_from_base64(audio, "audio", self.input_encoding)
 
     def append_audio(self, audio: str) -> None:
         """Speech in base64 to the end of the buffer, which keeps what it had when this is refused.
 
         Too long a turn is told once; the rest of it is dropped until the buffer is committed or cleared.
         """
-        if self._overflowed:
-            return
-        pcm = pcm_from_base64(audio, "audio")
-        try:
-            self._check_length(len(self._audio) + len(pcm), "audio")
-        except ProtocolError:
-            self._overflowed = True
-            raise
-        self._audio += pcm
+        self.input.append(self.decode_audio(audio), self.input_encoding.rate_hz)
 
     def clear_audio(self) -> None:
-        self._audio.clear()
-        self._overflowed = False
+        self.input.clear()
 
-    def commit_audio(self) -> Committed:
-        """Make a user item of the buffer and empty it."""
-        if len(self._audio) < BYTES_PER_SECOND * limits.MIN_SPEECH_MS // 1000:
-            raise ProtocolError(
-                f"the input audio buffer holds {self.buffered_seconds * 1000:.0f} ms of audio; a turn takes at least "
-                f"{limits.MIN_SPEECH_MS} ms; append more before you commit",
-                code=errors.AUDIO_COMMIT_EMPTY,
-            )
+    def commit_audio(self, item_id: str | None = None, until_ms: int | None = None) -> Committed:
+        """Make a user item of the buffer, of what came before `until_ms` of it, and leave the rest."""
         self._check_room()
-        item = Message(role="user", content=[InputAudio()], id=self._new_id("item"))
-        placed, pcm = self._place(item, None), bytes(self._audio)
-        self.clear_audio()
-        return Committed(placed, pcm)
-
-    def _check_length(self, num_bytes: int, param: str) -> None:
-        seconds = num_bytes / BYTES_PER_SECOND
-        if seconds > self._max_speech_s:
-            raise ProtocolError(
-                f"{seconds:.1f} s of audio came; a turn takes at most {self._max_speech_s:g} s; "
-                "commit what is there, or clear the buffer and send a shorter recording",
-                code=errors.AUDIO_TOO_LONG,
-                param=param,
-            )
+        rate_hz, pcm = self.input.rate_hz, self.input.take(until_ms)
+        item = Message(role="user", content=[InputAudio()], id=item_id or self._new_id("item"))
+        return Committed(self._place(item, None), pcm, rate_hz)
 
     # Conversation
 
-    def check_item(self, item: Message, previous_item_id: str | None) -> None:
+    def check_item(self, item: Item, previous_item_id: str | None) -> None:
         """Whether `add_item` would take it, so that costly decoding comes after."""
         if item.id is not None and self._index(item.id) is not None:
             raise ProtocolError(
@@ -230,37 +240,85 @@ class SessionRules:
                 code=errors.INVALID_VALUE,
                 param="item.id",
             )
+        match item:
+            case Message():
+                self._check_message(item)
+            case FunctionCall():
+                _check_arguments(item.arguments)
+            case FunctionCallOutput():
+                self._check_call_id(item.call_id)
+        _check_told(item if not isinstance(item, Message) else [_without_media(part) for part in item.content], "item")
+
+    def _check_message(self, item: Message) -> None:
         if not item.content:
             raise ProtocolError(
                 "the item has no content; give at least one part", code=errors.INVALID_VALUE, param="item.content"
             )
         for index, part in enumerate(item.content):
             self._check_part(item.role, part, f"item.content[{index}]")
-        _check_told([_without_media(part) for part in item.content], "item.content")
 
-    def add_item(self, item: Message, previous_item_id: str | None = None) -> Placed:
+    def _check_call_id(self, call_id: str) -> None:
+        calls = [str(item.call_id) for item in self.items if isinstance(item, FunctionCall)]
+        if call_id not in calls:
+            known = f"there are {', '.join(calls[-5:])}" if calls else "no function was called yet"
+            raise ProtocolError(
+                f"an output for call {call_id[:80]!r} came; {known}; give the call_id of a function_call item",
+                code=errors.UNKNOWN_CALL_ID,
+                param="item.call_id",
+            )
+
+    def add_item(self, item: Item, previous_item_id: str | None = None) -> Placed:
         """Put an item behind another: None is the end of the conversation, "root" its beginning.
 
         It is kept, and told, without the bytes of its speech and pictures.
         """
         self.check_item(item, previous_item_id)
-        content = [_without_media(part) for part in item.content]
-        named = msgspec.structs.replace(item, id=item.id or self._new_id("item"), content=content)
+        named = msgspec.structs.replace(item, id=item.id or self._new_id("item"))
+        if isinstance(named, Message):
+            named = msgspec.structs.replace(named, content=[_without_media(part) for part in named.content])
+        if isinstance(named, FunctionCall):
+            named = msgspec.structs.replace(named, call_id=named.call_id or self._new_id("call"))
         return self._place(named, previous_item_id)
 
-    def retrieve_item(self, item_id: str) -> Message:
+    def retrieve_item(self, item_id: str) -> Item:
         return self.items[self._known_index(item_id, errors.RETRIEVE_INVALID_ITEM_ID)]
 
     def delete_item(self, item_id: str) -> None:
         del self.items[self._known_index(item_id, errors.DELETE_INVALID_ITEM_ID)]
 
-    def truncate_item(self, item_id: str) -> NoReturn:
-        raise ProtocolError(
-            f"item {item_id!r} cannot be truncated: not supported by this model, whose answers are made whole and "
-            "sent at once; delete the item instead",
-            code=errors.TRUNCATE_UNSUPPORTED,
-            param="item_id",
-        )
+    def note_spoken(self, item_id: str, duration_ms: float) -> None:
+        """So much more of an answer's sound was sent."""
+        self._spoken_ms[item_id] = self._spoken_ms.get(item_id, 0.0) + duration_ms
+
+    def truncate_item(self, item_id: str, content_index: int, audio_end_ms: int) -> int:
+        """Keep of a spoken answer what was heard, its words in proportion. How many milliseconds that is: at most
+        what was sent."""
+        index = self._known_index(item_id, errors.TRUNCATE_INVALID_ITEM_ID)
+        item = self.items[index]
+        if not isinstance(item, Message) or item_id not in self._spoken_ms:
+            raise ProtocolError(
+                f"item {item_id!r} cannot be truncated: it is no answer that was spoken; delete the item instead",
+                code=errors.TRUNCATE_INVALID_ITEM_ID,
+                param="item_id",
+            )
+        if content_index:
+            raise ProtocolError(
+                f"content_index {content_index} came; the sound of an answer is its part 0",
+                code=errors.INVALID_VALUE,
+                param="content_index",
+            )
+        self._heard_ms[item_id] = min(audio_end_ms, int(self._spoken_ms[item_id]))
+        self.items[index] = self._as_heard(item)
+        return self._heard_ms[item_id]
+
+    def _as_heard(self, item: Message) -> Message:
+        item_id = str(item.id)
+        heard_ms = self._heard_ms.get(item_id)
+        if heard_ms is None:
+            return item
+        share = heard_ms / max(self._spoken_ms[item_id], 1.0)
+        content = [_cut(part, share) if isinstance(part, OutputAudio) else part for part in item.content]
+        return msgspec.structs.replace(item, content=content)
 
     def _check_room(self) -> None:
         if len(self.items) >= limits.MAX_ITEMS:
@@ -269,7 +327,7 @@ class SessionRules:
                 code=errors.CONVERSATION_TOO_LARGE,
             )
 
-    def _place(self, item: Message, previous_item_id: str | None) -> Placed:
+    def _place(self, item: Item, previous_item_id: str | None) -> Placed:
         place = self._place_of(previous_item_id)
         kept = msgspec.structs.replace(item, object="realtime.item", status=item.status or "completed")
         self.items.insert(place, kept)
@@ -311,6 +369,8 @@ class SessionRules:
                 code=errors.INVALID_VALUE,
                 param=f"{path}.type",
             )
+        if isinstance(part, OutputAudio) and part.audio is not None:
+            raise _unsupported("the sound of an earlier answer is not read; send its transcript alone", f"{path}.audio")
         if isinstance(part, InputText | OutputText) and len(part.text) > limits.MAX_TEXT_LENGTH:
             raise ProtocolError(
                 f"{len(part.text)} characters of text came; a part takes at most {limits.MAX_TEXT_LENGTH}; shorten it",
@@ -318,7 +378,9 @@ class SessionRules:
                 param=f"{path}.text",
             )
         if isinstance(part, InputAudio):
-            self._check_length(len(pcm_of(part, path)), f"{path}.audio")
+            encoding = self.input_encoding
+            seconds = len(pcm_of(part, path, encoding)) / encoding.rate_hz
+            check_length(seconds, self.max_speech_s, f"{path}.audio")
         if isinstance(part, InputImage):
             image_bytes_of(part, path)
 
@@ -326,31 +388,58 @@ class SessionRules:
 
     def check_response(self, wanted: ResponseSettings) -> None:
         """Whether a response may begin now, with these settings."""
-        if self.active_response_id is not None:
+        side = is_side(wanted)
+        if not side and self.active_response_id is not None:
             raise ProtocolError(
                 f"response {self.active_response_id} is still being made; wait for its response.done or cancel it",
                 code=errors.RESPONSE_ALREADY_ACTIVE,
             )
+        if side and len(self.side_response_ids) >= limits.MAX_SIDE_RESPONSES:
+            raise ProtocolError(
+                f"{len(self.side_response_ids)} responses outside of the conversation are being made, the most there "
+                "may be; wait for one to end",
+                code=errors.TOO_MANY_RESPONSES,
+            )
         self._check_room()
         self._check_modalities(wanted.output_modalities, "response.output_modalities")
-        _check_tools(wanted.tools, "response.tools")
+        _check_tools(self.with_own(wanted), "response")
         _check_audio(wanted.audio, "response.audio")
         _check_told(wanted.metadata, "response.metadata")
-        if wanted.input is not UNSET:
-            raise _unsupported(
-                "a response with its own input is not supported; add items to the conversation and leave input out",
-                "response.input",
-            )
-        if wanted.conversation is not UNSET and wanted.conversation != "auto":
-            raise _unsupported(
-                f'conversation {wanted.conversation!r} is not supported; send "auto" or leave it out',
-                "response.conversation",
-            )
 
-    def begin_response(self) -> str:
-        """The id of the response that is active from now on."""
-        self.active_response_id = self._new_id("resp")
-        return self.active_response_id
+    def with_own(self, wanted: ResponseSettings) -> SessionSettings:
+        """The session's settings, under the response's own tools and choice."""
+        return merged(self.settings, SessionSettings(tools=wanted.tools, tool_choice=wanted.tool_choice))
+
+    def read_by(self, wanted: ResponseSettings) -> list[Item]:
+        """What a response answers: the conversation, or its own input, where references stand for its items."""
+        if wanted.input is UNSET:
+            return list(self.items)
+        read: list[Item] = []
+        for index, item in enumerate(wanted.input):
+            if isinstance(item, ItemReference):
+                known = self._index(item.id)
+                if known is None:
+                    raise ProtocolError(
+                        f"the conversation has no item {item.id!r} to refer to; give the id of one of its "
+                        f"{len(self.items)} items",
+                        code=errors.INVALID_VALUE,
+                        param=f"response.input[{index}].id",
+                    )
+                read.append(self.items[known])
+            else:
+                if isinstance(item, Message):
+                    self._check_message(item)
+                read.append(msgspec.structs.replace(item, id=self._new_id("item")))
+        return read
+
+    def begin_response(self, side: bool = False) -> str:
+        """The id of the response that is active from now on; `side`: outside of the conversation, beside others."""
+        response_id = self._new_id("resp")
+        if side:
+            self.side_response_ids.add(response_id)
+        else:
+            self.active_response_id = response_id
+        return response_id
 
     def cancel_response(self, response_id: str | None) -> str:
         """The id of the response to cancel. A request: it stays active until `end_response`."""
@@ -364,31 +453,38 @@ class SessionRules:
         """The id of the response whose rest is to be made otherwise."""
         return self._active(response_id, "Tuning failed", errors.TUNE_NOT_ACTIVE)
 
-    def end_response(self) -> None:
-        self.active_response_id = None
+    def end_response(self, response_id: str | None = None) -> None:
+        """response_id: None for the active one."""
+        if response_id in self.side_response_ids:
+            self.side_response_ids.discard(str(response_id))
+        else:
+            self.active_response_id = None
 
-    def begin_answer(self, item_id: str) -> Placed:
-        """The assistant's item of the active response, still empty, at the end of the conversation."""
-        return self._place(Message(role="assistant", content=[], id=item_id, status="in_progress"), None)
+    def begin_answer(self, item: Item) -> Placed:
+        """The item of the active response, still empty, at the end of the conversation."""
+        return self._place(item, None)
 
-    def settle_answer(self, item: Message) -> Placed:
+    def settle_answer(self, item: Item) -> Placed:
         """The assistant's item as it ended; it keeps its place, if the client did not delete it meanwhile."""
         index = self._index(str(item.id))
         if index is None:
             return Placed(item, None)
-        self.items[index] = item
+        self.items[index] = self._as_heard(item) if isinstance(item, Message) else item
         return Placed(item, self.items[index - 1].id if index else None)
 
     def note_transcript(self, item_id: str, content_index: int, transcript: str) -> None:
         """What was heard in a speech part."""
         index = self._index(item_id)
-        if index is not None:
-            part = self.items[index].content[content_index]
+        item = None if index is None else self.items[index]
+        if isinstance(item, Message):
+            part = item.content[content_index]
             assert isinstance(part, InputAudio)
             part.transcript = transcript
 
     def _active(self, response_id: str | None, failure: str, code: str) -> str:
         active = self.active_response_id
+        if response_id in self.side_response_ids:
+            return str(response_id)
         if active is None:
             raise ProtocolError(f"{failure}: no active response found", code=code)
         if response_id not in (None, active):
@@ -418,29 +514,74 @@ def _check_told(told: object, param: str) -> None:
 
 
 def _check_audio(audio: AudioSettings | msgspec.UnsetType, path: str) -> None:
-    if audio is UNSET or audio.input is UNSET:
+    if audio is UNSET:
         return
-    heard = audio.input
-    if heard.turn_detection is not UNSET and heard.turn_detection is not None:
-        raise _unsupported(
-            f"turn_detection {heard.turn_detection.get('type')!r} is not supported; send turn_detection null, "
-            "then input_audio_buffer.commit and response.create at the end of speech",
-            f"{path}.input.turn_detection",
+    if audio.input is not UNSET:
+        if audio.input.format is not UNSET:
+            encoding_of(audio.input.format, f"{path}.input.format")
+        detection = audio.input.turn_detection
+        if isinstance(detection, ServerVad) and detection.idle_timeout_ms is not None:
+            raise _unsupported(
+                "idle_timeout_ms is not supported; leave it out, and create a response when the user stays silent",
+                f"{path}.input.turn_detection.idle_timeout_ms",
+            )
+    if audio.output is not UNSET:
+        if audio.output.format is not UNSET:
+            encoding_of(audio.output.format, f"{path}.output.format")
+        if audio.output.speed not in (UNSET, 1.0):
+            raise _unsupported(
+                f"speed {audio.output.speed} came; this model speaks at its own; send 1.0 or leave it out",
+                f"{path}.output.speed",
+            )
+
+
+def _encoding(audio: AudioSettings | msgspec.UnsetType, side: str) -> Encoding:
+    """Of settings that were checked."""
+    own = UNSET if audio is UNSET else getattr(audio, side)
+    return PCM if own is UNSET or own.format is UNSET else encoding_of(own.format, f"session.audio.{side}.format")
+
+
+def _check_tools(settings: SessionSettings, path: str) -> None:
+    """Names that are unique, and a choice among them."""
+    tools = [] if settings.tools is UNSET else settings.tools
+    names = [tool.name for tool in tools]
+    twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
+    if twice is not None:
+        raise ProtocolError(
+            f"two tools are called {twice!r}; give each its own name", code=errors.INVALID_VALUE, param=f"{path}.tools"
         )
-    if heard.format is not UNSET and (heard.format.type, heard.format.rate) not in (
-        ("audio/pcm", UNSET),
-        ("audio/pcm", WIRE_SAMPLE_RATE_HZ),
-    ):
-        rate = "" if heard.format.rate is UNSET else f" at {heard.format.rate} Hz"
-        raise _unsupported(
-            f"audio format {heard.format.type!r}{rate} is not supported; send audio/pcm at {WIRE_SAMPLE_RATE_HZ} Hz",
-            f"{path}.input.format",
+    choice = settings.tool_choice
+    wrong = choice.name if isinstance(choice, ToolChoiceFunction) and choice.name not in names else None
+    if wrong is not None or (choice == "required" and not names):
+        came = f"tool_choice {wrong!r}" if wrong is not None else 'tool_choice "required"'
+        given = f"the tools are {', '.join(names)}" if names else "there are no tools"
+        raise ProtocolError(
+            f'{came} came, and {given}; name one of them, or send "auto"',
+            code=errors.INVALID_VALUE,
+            param=f"{path}.tool_choice",
         )
 
 
-def _check_tools(tools: object, param: str) -> None:
-    if tools is not UNSET and tools:
-        raise _unsupported("this model calls no tools; send tools []", param)
+def _check_arguments(arguments: str) -> None:
+    try:
+        msgspec.json.decode(arguments, type=dict)
+    except (msgspec.DecodeError, RecursionError):
+        raise ProtocolError(
+            f'arguments {arguments[:80]!r} came; they are a JSON object as text; send "{{}}" for none',
+            code=errors.INVALID_VALUE,
+            param="item.arguments",
+        ) from None
+
+
+def is_side(wanted: ResponseSettings) -> bool:
+    """Whether a response stands outside of the conversation."""
+    return wanted.conversation == "none"
+
+
+def _cut(part: OutputAudio, share: float) -> OutputAudio:
+    """With the first `share` of its words."""
+    words = (part.transcript or "").split()
+    return msgspec.structs.replace(part, transcript=" ".join(words[: int(len(words) * share)]))
 
 
 def _in_line(settings: SessionSettings, wanted: SessionSettings) -> SessionSettings:

@@ -7,18 +7,22 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from omnisdk.protocol.items import Item, ItemReference
 from omnisdk.protocol.limits import (
     MAX_COMMIT_BOUND,
     MAX_CONFIDENCE_NOISE,
     MAX_GUIDANCE_SCALE,
     MAX_PENALTY,
+    MAX_PREFIX_PADDING_MS,
     MAX_PRIOR_WEIGHT,
+    MAX_SILENCE_MS,
     MAX_SLOT_LENGTH,
     MAX_SLOT_STEPS,
     MAX_STEPS,
     MAX_TEMPERATURE,
     MAX_TOP_K,
     MIN_PENALTY,
+    MIN_SILENCE_MS,
     MIN_STEPS,
 )
 
@@ -108,11 +112,50 @@ class AudioFormat(Struct, kw_only=True):
     rate: int | UnsetType = UNSET
 
 
+class ServerVad(Struct, tag_field="type", tag="server_vad", kw_only=True):
+    """The server hears when a turn begins and ends.
+
+    threshold: probability of speech from which on it is speech. prefix_padding_ms: kept of what came before it.
+    silence_duration_ms: that ends the turn. create_response: whether the end of a turn is answered.
+    interrupt_response: whether speech cancels the answer that is being made.
+    """
+
+    threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    prefix_padding_ms: Annotated[int, Meta(ge=0, le=MAX_PREFIX_PADDING_MS)] = 300
+    silence_duration_ms: Annotated[int, Meta(ge=MIN_SILENCE_MS, le=MAX_SILENCE_MS)] = 500
+    create_response: bool = True
+    interrupt_response: bool = True
+    idle_timeout_ms: int | None = None
+
+
+class SemanticVad(Struct, tag_field="type", tag="semantic_vad", kw_only=True):
+    """As server_vad, with a silence that follows from how eager the server is to answer: it hears no meaning."""
+
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+TurnDetection = ServerVad | SemanticVad
+SILENCE_OF_EAGERNESS_MS = {"low": 1_000, "medium": 600, "auto": 600, "high": 300}
+
+
+def as_server_vad(detection: TurnDetection) -> ServerVad:
+    """The numbers by which turns are detected."""
+    if isinstance(detection, ServerVad):
+        return detection
+    return ServerVad(
+        silence_duration_ms=SILENCE_OF_EAGERNESS_MS[detection.eagerness],
+        create_response=detection.create_response,
+        interrupt_response=detection.interrupt_response,
+    )
+
+
 class AudioInput(Struct, kw_only=True):
     format: AudioFormat | UnsetType = UNSET
     noise_reduction: dict[str, Any] | UnsetType | None = UNSET
     transcription: dict[str, Any] | UnsetType | None = UNSET
-    turn_detection: dict[str, Any] | UnsetType | None = UNSET
+    turn_detection: TurnDetection | UnsetType | None = UNSET
 
 
 class AudioOutput(Struct, kw_only=True):
@@ -126,6 +169,24 @@ class AudioSettings(Struct, kw_only=True):
     output: AudioOutput | UnsetType = UNSET
 
 
+class FunctionTool(Struct, tag_field="type", tag="function", kw_only=True, omit_defaults=True):
+    """A function of the client's. parameters: JSON Schema of an object; None for a function that takes nothing."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolChoiceFunction(Struct, tag_field="type", tag="function", kw_only=True):
+    """This tool is called, whatever is said."""
+
+    name: str
+
+
+ToolChoice = Literal["none", "auto", "required"] | ToolChoiceFunction
+
+
 class SessionSettings(Struct, tag_field="type", tag="realtime", kw_only=True):
     """The `session` object of session.update, session.created and session.updated."""
 
@@ -135,8 +196,8 @@ class SessionSettings(Struct, tag_field="type", tag="realtime", kw_only=True):
     output_modalities: list[str] | UnsetType = UNSET
     instructions: str | UnsetType | None = UNSET
     audio: AudioSettings | UnsetType = UNSET
-    tools: list[dict[str, Any]] | UnsetType = UNSET
-    tool_choice: str | dict[str, Any] | UnsetType = UNSET
+    tools: list[FunctionTool] | UnsetType = UNSET
+    tool_choice: ToolChoice | UnsetType = UNSET
     parallel_tool_calls: bool | UnsetType | None = UNSET
     max_output_tokens: TokenLimit | UnsetType = UNSET
     truncation: str | dict[str, Any] | UnsetType | None = UNSET
@@ -153,11 +214,11 @@ class ResponseSettings(Struct, kw_only=True):
     output_modalities: list[str] | UnsetType = UNSET
     instructions: str | UnsetType | None = UNSET
     metadata: dict[str, str] | UnsetType | None = UNSET
-    conversation: str | UnsetType = UNSET
-    input: list[dict[str, Any]] | UnsetType = UNSET
+    conversation: Literal["auto", "none"] | UnsetType = UNSET
+    input: list[Item | ItemReference] | UnsetType = UNSET
     audio: AudioSettings | UnsetType = UNSET
-    tools: list[dict[str, Any]] | UnsetType = UNSET
-    tool_choice: str | dict[str, Any] | UnsetType = UNSET
+    tools: list[FunctionTool] | UnsetType = UNSET
+    tool_choice: ToolChoice | UnsetType = UNSET
     parallel_tool_calls: bool | UnsetType | None = UNSET
     max_output_tokens: TokenLimit | UnsetType = UNSET
     reasoning: dict[str, Any] | UnsetType | None = UNSET
@@ -175,7 +236,9 @@ def merged(old: AnyStruct, new: AnyStruct | UnsetType) -> AnyStruct:
 
 
 def _laid_over(old: Any, new: Any) -> Any:
-    if isinstance(old, Struct) and isinstance(new, Struct):
+    if isinstance(new, AudioFormat):
+        return new  # a rate belongs to its type
+    if isinstance(old, Struct) and type(old) is type(new):
         return merged(old, new)
     if isinstance(new, dict) and isinstance(old, dict) and any(isinstance(value, Struct) for value in old.values()):
         return {**old, **{name: _laid_over(old.get(name), value) for name, value in new.items()}}

@@ -8,6 +8,7 @@ import asyncio
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -15,8 +16,9 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from omnisdk.protocol import events
+from omnisdk.protocol.audio import PCM, Encoding
 from omnisdk.protocol.events import ServerEvent
-from omnisdk.protocol.items import ImageRef, ItemOmni, Message
+from omnisdk.protocol.items import ImageRef, Item, ItemOmni, Message
 from omnisdk.protocol.limits import MAX_OUTBOUND_FRAME_BYTES
 from omnisdk.protocol.response import FailureCause, Response, ResponseOmni, StatusDetails
 from omnisdk.protocol.session import SessionRules
@@ -49,6 +51,7 @@ class AnswerPlan:
 
     outputs: what the answer holds. words: what a spoken answer says that was given its words.
     partials_told: whether the client takes omni.* events. heard: the speech of the turn that is answered.
+    encoding: of the sound that is sent. side: whether it stands outside of the conversation.
     """
 
     response: Response
@@ -60,6 +63,8 @@ class AnswerPlan:
     words: str | None
     partials_told: bool
     heard: Heard | None
+    encoding: Encoding = PCM
+    side: bool = False
 
     @property
     def speaks(self) -> bool:
@@ -74,11 +79,12 @@ class AnswerPlan:
         """Whether text is told as final while it forms. Who sees the canvas sees it there, and may still edit it."""
         return not self.partials_told
 
-    def content(self, outbox: Outbox) -> Content | None:
+    def content(self, outbox: Outbox, note_spoken: Callable[[float], None]) -> Content | None:
         """The part of the answer that is read or heard, if it holds one."""
         place = {"response_id": self.response.id, "item_id": self.item_id, "output_index": 0, "content_index": 0}
         if self.speaks:
-            return Spoken(REPLY if REPLY in self.slot_names else None, self.words, place, outbox, self.early)
+            slot = REPLY if REPLY in self.slot_names else None
+            return Spoken(slot, self.words, place, outbox, self.early, encoding=self.encoding, note_spoken=note_spoken)
         # What was heard is the reply where the model only listens.
         slot = next((name for name in (REPLY, TRANSCRIPT) if name in self.slot_names), None)
         return Written(slot, place, outbox, self.early) if "text" in self.outputs and slot is not None else None
@@ -98,6 +104,7 @@ class Answer:
     ) -> None:
         self.plan = plan
         self.finalized = False  # whether the client asked for an early end
+        self.interrupted = False  # whether the user spoke into it
         self.parts: tuple[Part, ...] = ()  # what was answered, for the turns to come
         self._rules = rules
         self._outbox = outbox
@@ -109,7 +116,7 @@ class Answer:
         self._seed = 0
         self._started = False
         self._heard: str | None = None
-        self._content = plan.content(outbox)
+        self._content = plan.content(outbox, partial(rules.note_spoken, plan.item_id))
 
     def begin(self) -> None:
         self._outbox.put(events.ResponseCreated(response=self.plan.response))
@@ -128,15 +135,19 @@ class Answer:
 
     def _start(self, started: Started) -> None:
         self._started, self._seed, self.slots = True, started.seed, started.slots
-        placed = self._rules.begin_answer(self.plan.item_id)
-        self._outbox.put(
-            events.ResponseOutputItemAdded(response_id=self._id, output_index=0, item=placed.item),
-            events.ConversationItemAdded(item=placed.item, previous_item_id=placed.previous_item_id),
+        self._tell_added(
+            Message(role="assistant", content=[], id=self.plan.item_id, object="realtime.item", status="in_progress")
         )
         if self._content is not None:
             self._content.begin()
         if self.plan.partials_told:
             self._begin_partials(started)
+
+    def _tell_added(self, item: Item) -> None:
+        self._outbox.put(events.ResponseOutputItemAdded(response_id=self._id, output_index=0, item=item))
+        if not self.plan.side:
+            placed = self._rules.begin_answer(item)
+            self._outbox.put(events.ConversationItemAdded(item=placed.item, previous_item_id=placed.previous_item_id))
 
     def _begin_partials(self, started: Started) -> None:
         partials = self.plan.omni.partials
@@ -210,7 +221,7 @@ class Answer:
         refs = [self._tell_picture(picture) for picture in pictures]
         self._keep(pictures)
         output = [self._tell_item(finished, refs)] if self._started else []
-        self._rules.end_response()
+        self._rules.end_response(self._id)
         self._tell_end(finished, output, refs)
 
     def _tell_last_partial(self, finished: Finished) -> None:
@@ -256,12 +267,14 @@ class Answer:
             content=[self._content.part] if self._content is not None else [],
             omni=ItemOmni(images=refs) if refs else None,
         )
-        placed = self._rules.settle_answer(item)
-        self._outbox.put(
-            events.ConversationItemDone(item=item, previous_item_id=placed.previous_item_id),
-            events.ResponseOutputItemDone(response_id=self._id, output_index=0, item=item),
-        )
+        self._tell_settled(item)
         return item
+
+    def _tell_settled(self, item: Item) -> None:
+        if not self.plan.side:
+            placed = self._rules.settle_answer(item)
+            self._outbox.put(events.ConversationItemDone(item=item, previous_item_id=placed.previous_item_id))
+        self._outbox.put(events.ResponseOutputItemDone(response_id=self._id, output_index=0, item=item))
 
     def _tell_end(self, finished: Finished, output: list[Message], refs: list[ImageRef]) -> None:
         if self.plan.partials_told and self._started:
@@ -278,7 +291,7 @@ class Answer:
         response = msgspec.structs.replace(
             self.plan.response,
             status=finished.status,
-            status_details=_details(finished),
+            status_details=_details(finished, self.interrupted),
             output=output,
             usage=usage_of(finished.usage),
             omni=self._omni(finished, refs),
@@ -306,10 +319,11 @@ def _layout(slot: SlotState) -> events.SlotLayout:
     )
 
 
-def _details(finished: Finished) -> StatusDetails:
+def _details(finished: Finished, interrupted: bool) -> StatusDetails:
     if finished.status == "failed":
         cause = FailureCause(
             type="server_error", code="generation_failed", message=finished.error or "the model failed at this answer"
         )
         return StatusDetails(type="failed", error=cause)
-    return StatusDetails(type=finished.status, reason="client_cancelled" if finished.status == "cancelled" else None)
+    reason = "turn_detected" if interrupted else "client_cancelled"
+    return StatusDetails(type=finished.status, reason=reason if finished.status == "cancelled" else None)

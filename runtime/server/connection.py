@@ -16,7 +16,8 @@ from runtime.server.assets import AssetStore
 from runtime.server.auth import Refusal, refusal
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
-from runtime.server.session import RealtimeSession, new_id
+from runtime.server.responses import new_id
+from runtime.server.session import RealtimeSession
 from runtime.server.settings import ServerSettings
 
 log = logging.getLogger(__name__)

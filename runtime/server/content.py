@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from omnisdk.protocol import errors, events
+from omnisdk.protocol.audio import PCM, Encoding
 from omnisdk.protocol.events import ServerEvent
 from omnisdk.protocol.items import ContentPart, OutputAudio, OutputText
 from runtime.engine.output import SlotState, Sound, Speaker
@@ -135,12 +136,24 @@ class Written:
 
 
 class Spoken:
-    """words: what is said, where it was given; else it is read from `slot`, if the recipe writes it at all."""
+    """words: what is said, where it was given; else it is read from `slot`, if the recipe writes it at all.
+
+    encoding: of the sound as it is sent. note_spoken: told how many milliseconds more are sent.
+    """
 
     def __init__(
-        self, slot: str | None, words: str | None, place: dict[str, Any], outbox: Outbox, early: bool = False
+        self,
+        slot: str | None,
+        words: str | None,
+        place: dict[str, Any],
+        outbox: Outbox,
+        early: bool = False,
+        *,
+        encoding: Encoding = PCM,
+        note_spoken: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._text = GrowingText(slot, early)
+        self._encoding, self._note_spoken = encoding, note_spoken
         self._slot, self._given, self._place, self._outbox = slot, words, place, outbox
         self._voice: _Voice | None = None
 
@@ -181,7 +194,7 @@ class Spoken:
         """The sound in pieces, made when its turn has come; an error in its place if it cannot be made."""
         try:
             sound = await asyncio.to_thread(make)
-            chunks = [] if sound is None else await asyncio.to_thread(wire_chunks, sound)
+            chunks = [] if sound is None else await asyncio.to_thread(wire_chunks, sound, self._encoding)
         except Exception:
             log.exception("a stretch of speech could not be made")
             message = "the sound of this answer could not be made; its text stands; ask again"
@@ -192,6 +205,8 @@ class Spoken:
                     )
                 )
             ]
+        if sound is not None:
+            self._note_spoken(1000 * len(sound.pcm) / sound.sample_rate_hz)
         return [events.ResponseOutputAudioDelta(**self._place, delta=chunk) for chunk in chunks]
 
     def end(self) -> None:

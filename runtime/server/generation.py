@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.settings import OmniSettings, SlotSettings
+from omnisdk.protocol.settings import OmniSettings, SlotSettings, TokenLimit
 from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.server.model_card import ModelCard
 from runtime.server.task import named_recipe
@@ -45,3 +45,16 @@ def _with_settings(slot: SlotRecipe, settings: SlotSettings) -> SlotRecipe:
         steps = max(1, slot.steps * given["length"] // slot.length)
         slot = replace(slot, adaptive=None, steps=steps)
     return replace(slot, **given)
+
+
+def limited(recipe: Recipe, max_tokens: TokenLimit) -> Recipe:
+    """The recipe with no slot of text longer than `max_tokens`."""
+    if max_tokens == "inf":
+        return recipe
+    return replace(recipe, slots=tuple(_limited(slot, max_tokens) for slot in recipe.slots))
+
+
+def _limited(slot: SlotRecipe, max_tokens: int) -> SlotRecipe:
+    if slot.modality != "text" or slot.length <= max_tokens:
+        return slot
+    return replace(slot, length=max_tokens, steps=max(1, slot.steps * max_tokens // slot.length))

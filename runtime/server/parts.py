@@ -8,30 +8,61 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from omnisdk.protocol import errors, limits
+from omnisdk.protocol.audio import Encoding
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.items import ContentPart, InputAudio, InputImage, InputText, Message, OutputText
+from omnisdk.protocol.items import (
+    ContentPart,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    Message,
+    OutputAudio,
+    OutputText,
+)
 from omnisdk.protocol.media import image_bytes_of, pcm_of
 from runtime.codecs.image import ImageError, decode_image
+from runtime.engine.output import Sound
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart
+from runtime.server.sound import wire_pcm
 
 KEPT_IMAGE_SIDE = 1024  # pixels; what a model reads is far smaller
 
 
-async def read_part(part: ContentPart, path: str) -> Part:
+async def read_item(item: Item, encoding: Encoding, path: str = "item") -> tuple[Part, ...]:
+    """What the model reads of an item. encoding: of its speech. Raises ProtocolError."""
+    match item:
+        case Message():
+            parts = enumerate(item.content)
+            return tuple([await _read_part(part, f"{path}.content[{index}]", encoding) for index, part in parts])
+        case FunctionCall():
+            return (TextPart(called(item.name, item.arguments)),)
+        case FunctionCallOutput():
+            return (TextPart(item.output),)
+
+
+def called(name: str, arguments: str) -> str:
+    """A function call as the model reads it, and writes it."""
+    return f'{{"name": "{name}", "arguments": {arguments}}}'
+
+
+async def _read_part(part: ContentPart, path: str, encoding: Encoding) -> Part:
     """What the model reads of a part. Pictures are decoded in a thread. Raises ProtocolError."""
     match part:
         case InputText() | OutputText():
             return TextPart(part.text)
         case InputAudio():
-            return speech_part(pcm_of(part, path))
+            return SpeechPart(pcm_of(part, path, encoding), encoding.rate_hz)
+        case OutputAudio():
+            return TextPart(part.transcript or "")
         case InputImage():
             encoded = image_bytes_of(part, path)
             try:
                 return ImagePart(await asyncio.to_thread(_pixels, encoded))
             except ImageError as problem:
                 raise ProtocolError(str(problem), code=errors.INVALID_IMAGE, param=f"{path}.image_url") from None
-        case _:
-            raise TypeError(f"{type(part).__name__} is not a part that can be read")
 
 
 def _pixels(encoded: bytes) -> NDArray[np.uint8]:
@@ -43,20 +74,19 @@ def _pixels(encoded: bytes) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def speech_part(pcm: bytes) -> SpeechPart:
-    return SpeechPart(np.frombuffer(pcm, "<i2").astype(np.int16), limits.WIRE_SAMPLE_RATE_HZ)
-
-
-def with_speech(item: Message, parts: tuple[Part, ...]) -> list[ContentPart]:
+def with_speech(item: Message, parts: tuple[Part, ...], encoding: Encoding) -> list[ContentPart]:
     """The item's content with the speech back in it, as clients retrieve it."""
     return [
-        InputAudio(
-            audio=base64.b64encode(part.pcm.astype("<i2").tobytes()).decode("ascii"), transcript=content.transcript
-        )
+        InputAudio(audio=_encoded(part, encoding), transcript=content.transcript)
         if isinstance(content, InputAudio) and isinstance(part, SpeechPart)
         else content
         for content, part in zip(item.content, parts, strict=False)
     ] or item.content
+
+
+def _encoded(part: SpeechPart, encoding: Encoding) -> str:
+    wire = wire_pcm(Sound(part.pcm, part.sample_rate_hz), encoding)
+    return base64.b64encode(wire).decode("ascii")
 
 
 def num_bytes(part: Part) -> int:

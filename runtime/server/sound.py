@@ -1,24 +1,24 @@
-"""The engine's sound as it goes over the wire: PCM16 little endian at 24 kHz, in base64, in pieces."""
+"""The engine's sound as it goes over the wire: in the encoding the client wants, in base64, in pieces."""
 
 import base64
 
 import numpy as np
 import torch
 
-from omnisdk.protocol.limits import BYTES_PER_SECOND, WIRE_SAMPLE_RATE_HZ
+from omnisdk.protocol.audio import PCM, Encoding
 from runtime.codecs.speech import resample
 from runtime.engine.output import Sound
 
-CHUNK_BYTES = 2 * BYTES_PER_SECOND  # two seconds: 128 KiB in base64, far below what any client takes
+CHUNK_S = 2  # 128 KiB in base64 at most, far below what any client takes
 
 
-def wire_pcm(sound: Sound) -> bytes:
-    samples = resample(torch.from_numpy(sound.pcm.astype(np.float32)), sound.sample_rate_hz, WIRE_SAMPLE_RATE_HZ)
-    return samples.round().clamp(-32768, 32767).numpy().astype("<i2").tobytes()
+def wire_pcm(sound: Sound, encoding: Encoding = PCM) -> bytes:
+    samples = resample(torch.from_numpy(sound.pcm.astype(np.float32)), sound.sample_rate_hz, encoding.rate_hz)
+    return encoding.wire_bytes(samples.round().clamp(-32768, 32767).numpy().astype(np.int16))
 
 
-def wire_chunks(sound: Sound) -> list[str]:
+def wire_chunks(sound: Sound, encoding: Encoding = PCM) -> list[str]:
     """The sound in base64, each piece a whole number of samples; joined and decoded they are `wire_pcm`."""
-    pcm = wire_pcm(sound)
-    pieces = (pcm[first : first + CHUNK_BYTES] for first in range(0, len(pcm), CHUNK_BYTES))
+    pcm, size = wire_pcm(sound, encoding), CHUNK_S * encoding.rate_hz * encoding.bytes_per_sample
+    pieces = (pcm[first : first + size] for first in range(0, len(pcm), size))
     return [base64.b64encode(piece).decode("ascii") for piece in pieces]

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.items import Message
+from omnisdk.protocol.items import FunctionCall, Item, Message, Role
 from omnisdk.protocol.settings import OmniSettings
 from runtime.diffusion.canvas import Modality
 from runtime.engine.recipe import Recipe
@@ -32,9 +32,9 @@ class Task:
     words: str | None = None
 
 
-def turns_of(items: Sequence[Message], parts: Mapping[str, tuple[Part, ...]]) -> list[Turn]:
+def turns_of(items: Sequence[Item], parts: Mapping[str, tuple[Part, ...]]) -> list[Turn]:
     """The conversation as turns: items one after another of the same role are one turn. Ends with the user's last."""
-    said = [(item.role, part) for item in items for part in parts.get(str(item.id), ())]
+    said = [(_role(item), part) for item in items for part in parts.get(str(item.id), ())]
     runs = groupby(said, key=itemgetter(0))
     turns = [Turn(role, tuple(part for _, part in run)) for role, run in runs]
     while turns and turns[-1].role != "user":
@@ -45,6 +45,13 @@ def turns_of(items: Sequence[Message], parts: Mapping[str, tuple[Part, ...]]) ->
             code=errors.NOTHING_TO_ANSWER,
         )
     return turns
+
+
+def _role(item: Item) -> Role:
+    """Whose say an item is. What a tool gave is read as the user's, as the published chat layout has it."""
+    if isinstance(item, Message):
+        return item.role
+    return "assistant" if isinstance(item, FunctionCall) else "user"
 
 
 def choose_task(card: ModelCard, turns: Sequence[Turn], settings: OmniSettings) -> Task:

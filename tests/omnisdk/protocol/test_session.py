@@ -8,18 +8,37 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from omnisdk.protocol import errors, limits
+from omnisdk.protocol.audio import A_LAW, MU_LAW
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.items import ContentPart, InputAudio, InputImage, InputText, Message, OutputText, Role
-from omnisdk.protocol.limits import BYTES_PER_SECOND
+from omnisdk.protocol.items import (
+    ContentPart,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    ItemReference,
+    Message,
+    OutputAudio,
+    OutputText,
+    Role,
+)
+from omnisdk.protocol.limits import BYTES_PER_SECOND, WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.session import SessionRules, new_session_settings
 from omnisdk.protocol.settings import (
     AudioFormat,
     AudioInput,
+    AudioOutput,
     AudioSettings,
+    FunctionTool,
     OmniSettings,
     OutputModality,
     ResponseSettings,
+    SemanticVad,
+    ServerVad,
     SessionSettings,
+    ToolChoice,
+    ToolChoiceFunction,
 )
 
 
@@ -68,17 +87,39 @@ class TestSettings:
         changed = rules.update(SessionSettings(model="another", id="mine"))
         assert (changed.model, changed.id) == ("model", "sess_1")
 
-    @pytest.mark.parametrize("kind", ["server_vad", "semantic_vad"])
-    def test_turn_detection_is_refused(self, rules: SessionRules, kind: str) -> None:
-        wanted = SessionSettings(audio=AudioSettings(input=AudioInput(turn_detection={"type": kind})))
-        param = "session.audio.input.turn_detection"
-        assert_refused(lambda: rules.update(wanted), errors.UNSUPPORTED_VALUE, param, kind)
+    def test_turn_detection_has_its_numbers(self, rules: SessionRules) -> None:
+        assert rules.turn_detection is None
+        for wanted, silence_ms in ((ServerVad(), 500), (SemanticVad(eagerness="high"), 300)):
+            rules.update(SessionSettings(audio=AudioSettings(input=AudioInput(turn_detection=wanted))))
+            assert rules.turn_detection is not None
+            assert rules.turn_detection.silence_duration_ms == silence_ms
+        rules.update(SessionSettings(audio=AudioSettings(input=AudioInput(turn_detection=None))))
+        assert rules.turn_detection is None
 
-    @pytest.mark.parametrize("wanted", [AudioFormat(type="audio/pcmu"), AudioFormat(type="audio/pcm", rate=16000)])
+    def test_an_idle_timeout_is_refused(self, rules: SessionRules) -> None:
+        detection = ServerVad(idle_timeout_ms=5_000)
+        wanted = SessionSettings(audio=AudioSettings(input=AudioInput(turn_detection=detection)))
+        param = "session.audio.input.turn_detection.idle_timeout_ms"
+        assert_refused(lambda: rules.update(wanted), errors.UNSUPPORTED_VALUE, param, "leave it out")
+
+    def test_telephone_audio(self, rules: SessionRules) -> None:
+        both = AudioFormat(type="audio/pcmu")
+        rules.update(
+            SessionSettings(audio=AudioSettings(input=AudioInput(format=both), output=AudioOutput(format=both)))
+        )
+        assert (rules.input_encoding, rules.output_encoding(ResponseSettings())) == (MU_LAW, MU_LAW)
+        own = AudioSettings(output=AudioOutput(format=AudioFormat(type="audio/pcma")))
+        assert rules.output_encoding(ResponseSettings(audio=own)) == A_LAW
+
+    @pytest.mark.parametrize("wanted", [AudioFormat(type="audio/ogg"), AudioFormat(type="audio/pcm", rate=16000)])
     def test_other_audio_is_refused(self, rules: SessionRules, wanted: AudioFormat) -> None:
         change = SessionSettings(audio=AudioSettings(input=AudioInput(format=wanted)))
         param = "session.audio.input.format"
-        assert_refused(lambda: rules.update(change), errors.UNSUPPORTED_VALUE, param, "24000 Hz")
+        assert_refused(lambda: rules.update(change), errors.UNSUPPORTED_VALUE, param, "24000 Hz or audio/pcmu at 8000")
+
+    def test_another_speed_is_refused(self, rules: SessionRules) -> None:
+        change = SessionSettings(audio=AudioSettings(output=AudioOutput(speed=1.5)))
+        assert_refused(lambda: rules.update(change), errors.UNSUPPORTED_VALUE, "session.audio.output.speed", "1.5")
 
     def test_audio_answers_are_refused(self, rules: SessionRules) -> None:
         wanted = SessionSettings(output_modalities=["audio"])
@@ -98,10 +139,18 @@ class TestSettings:
         param = "response.output_modalities"
         assert_refused(lambda: rules.check_response(audio), errors.INVALID_VALUE, param, "answers in text")
 
-    def test_tools_are_refused_and_none_are_fine(self, rules: SessionRules) -> None:
-        rules.update(SessionSettings(tools=[]))
-        wanted = SessionSettings(tools=[{"type": "function"}])
-        assert_refused(lambda: rules.update(wanted), errors.UNSUPPORTED_VALUE, "session.tools", "no tools")
+    def test_tools_have_names_of_their_own(self, rules: SessionRules) -> None:
+        rules.update(SessionSettings(tools=[FunctionTool(name="a")], tool_choice=ToolChoiceFunction(name="a")))
+        twice = SessionSettings(tools=[FunctionTool(name="a"), FunctionTool(name="a")])
+        assert_refused(lambda: rules.update(twice), errors.INVALID_VALUE, "session.tools", "two tools are called 'a'")
+
+    @pytest.mark.parametrize("choice", ["required", ToolChoiceFunction(name="b")])
+    def test_a_choice_that_is_not_there(self, rules: SessionRules, choice: ToolChoice) -> None:
+        wanted = SessionSettings(tool_choice=choice)
+        assert_refused(lambda: rules.update(wanted), errors.INVALID_VALUE, "session.tool_choice", "there are no tools")
+        own = ResponseSettings(tool_choice=choice)
+        param = "response.tool_choice"
+        assert_refused(lambda: rules.check_response(own), errors.INVALID_VALUE, param, "there are no tools")
 
     def test_a_refused_change_changes_nothing(self, rules: SessionRules) -> None:
         with pytest.raises(ProtocolError):
@@ -177,28 +226,28 @@ class TestInputBuffer:
         rules.append_audio(pcm(0.2))
         rules.append_audio(pcm(0.3))
         committed = rules.commit_audio()
-        assert len(committed.pcm) == BYTES_PER_SECOND // 2
+        assert len(committed.pcm) == WIRE_SAMPLE_RATE_HZ // 2
         assert committed.placed.item.role == "user"
         assert rules.items == [committed.placed.item]
-        assert rules.buffered_seconds == 0
+        assert rules.input.seconds == 0
 
     @pytest.mark.parametrize("seconds", [0, 0.09])
     def test_too_little_to_commit(self, rules: SessionRules, seconds: float) -> None:
         if seconds:
             rules.append_audio(pcm(seconds))
         assert_refused(rules.commit_audio, errors.AUDIO_COMMIT_EMPTY, None, "at least 100 ms")
-        assert rules.buffered_seconds == pytest.approx(seconds, abs=1e-3)
+        assert rules.input.seconds == pytest.approx(seconds, abs=1e-3)
 
     def test_too_much_is_refused_and_the_buffer_keeps_what_it_had(self, rules: SessionRules) -> None:
         rules.append_audio(pcm(29))
         assert_refused(lambda: rules.append_audio(pcm(2)), errors.AUDIO_TOO_LONG, "audio", r"31\.0 s .* at most 30 s")
-        assert rules.buffered_seconds == 29
-        assert len(rules.commit_audio().pcm) == 29 * BYTES_PER_SECOND
+        assert rules.input.seconds == 29
+        assert len(rules.commit_audio().pcm) == 29 * WIRE_SAMPLE_RATE_HZ
 
     def test_clear(self, rules: SessionRules) -> None:
         rules.append_audio(pcm(1))
         rules.clear_audio()
-        assert rules.buffered_seconds == 0
+        assert rules.input.seconds == 0
 
 
 class TestConversation:
@@ -259,10 +308,37 @@ class TestConversation:
         assert_refused(lambda: rules.retrieve_item("a"), errors.RETRIEVE_INVALID_ITEM_ID, "item_id", "0 items")
         assert_refused(lambda: rules.delete_item("a"), errors.DELETE_INVALID_ITEM_ID, "item_id", "'a'")
 
-    def test_truncate(self, rules: SessionRules) -> None:
+    def test_truncate_keeps_what_was_heard(self, rules: SessionRules) -> None:
+        spoken = message(OutputAudio(transcript="one two three four"), role="assistant", item_id="a")
+        rules.add_item(spoken)
+        rules.note_spoken("a", 1_000)
+        assert rules.truncate_item("a", 0, 500) == 500
+        assert rules.retrieve_item("a").content == [OutputAudio(transcript="one two")]  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize(("end_ms", "heard_ms", "left"), [(0, 0, ""), (9_999, 1_000, "one two")])
+    def test_truncate_is_clamped(self, rules: SessionRules, end_ms: int, heard_ms: int, left: str) -> None:
+        rules.begin_answer(message(OutputAudio(transcript=""), role="assistant", item_id="a"))
+        rules.note_spoken("a", 400)
+        rules.note_spoken("a", 600)
+        assert rules.truncate_item("a", 0, end_ms) == heard_ms
+        whole = message(OutputAudio(transcript="one two"), role="assistant", item_id="a")
+        rules.settle_answer(whole)  # the end of the answer comes after
+        assert rules.retrieve_item("a").content == [OutputAudio(transcript=left)]  # type: ignore[union-attr]
+
+    def test_truncate_of_what_was_not_spoken(self, rules: SessionRules) -> None:
         rules.add_item(words(item_id="a"))
-        said = "not supported by this model"
-        assert_refused(lambda: rules.truncate_item("a"), errors.TRUNCATE_UNSUPPORTED, "item_id", said)
+        code = errors.TRUNCATE_INVALID_ITEM_ID
+        assert_refused(lambda: rules.truncate_item("a", 0, 0), code, "item_id", "delete the item instead")
+        assert_refused(lambda: rules.truncate_item("b", 0, 0), code, "item_id", "no item 'b'")
+
+    def test_calls_and_their_outputs(self, rules: SessionRules) -> None:
+        call = rules.add_item(FunctionCall(name="f", arguments="{}")).item
+        assert isinstance(call, FunctionCall)
+        rules.add_item(FunctionCallOutput(call_id=str(call.call_id), output="done"))
+        unknown = FunctionCallOutput(call_id="nix", output="done")
+        assert_refused(lambda: rules.add_item(unknown), errors.UNKNOWN_CALL_ID, "item.call_id", str(call.call_id))
+        wrong = FunctionCall(name="f", arguments="[1")
+        assert_refused(lambda: rules.add_item(wrong), errors.INVALID_VALUE, "item.arguments", "JSON object")
 
     def test_a_transcript_is_noted(self, rules: SessionRules) -> None:
         rules.append_audio(pcm(1))
@@ -300,9 +376,8 @@ class TestResponse:
         ("wanted", "param"),
         [
             (ResponseSettings(output_modalities=["audio"]), "response.output_modalities"),
-            (ResponseSettings(input=[]), "response.input"),
-            (ResponseSettings(conversation="none"), "response.conversation"),
-            (ResponseSettings(tools=[{"type": "function"}]), "response.tools"),
+            (ResponseSettings(audio=AudioSettings(output=AudioOutput(speed=2.0))), "response.audio.output.speed"),
+            (ResponseSettings(tool_choice="required"), "response.tool_choice"),
         ],
     )
     def test_what_is_not_supported(self, rules: SessionRules, wanted: ResponseSettings, param: str) -> None:
@@ -311,10 +386,40 @@ class TestResponse:
         assert caught.value.param == param
 
     def test_an_answer_deleted_while_it_is_made_stays_deleted(self, rules: SessionRules) -> None:
-        rules.begin_answer("item_a")
+        rules.begin_answer(message(role="assistant", item_id="item_a"))
         rules.delete_item("item_a")
         rules.settle_answer(Message(role="assistant", content=[OutputText(text="x")], id="item_a"))
         assert rules.items == []
+
+
+class TestBesideTheConversation:
+    def test_several_at_once_up_to_a_limit(self, rules: SessionRules) -> None:
+        rules.begin_response()
+        side = ResponseSettings(conversation="none")
+        for _ in range(limits.MAX_SIDE_RESPONSES):
+            rules.check_response(side)
+            rules.begin_response(side=True)
+        assert_refused(lambda: rules.check_response(side), errors.TOO_MANY_RESPONSES, None, "wait for one")
+        rules.end_response("resp_2")
+        rules.check_response(side)
+        assert rules.active_response_id == "resp_1"
+
+    def test_cancel_by_name(self, rules: SessionRules) -> None:
+        side = rules.begin_response(side=True)
+        assert rules.cancel_response(side) == side
+        assert_refused(lambda: rules.cancel_response(None), errors.CANCEL_NOT_ACTIVE, None, "no active response")
+
+    def test_its_own_input(self, rules: SessionRules) -> None:
+        rules.add_item(words("one", "a"))
+        wanted = ResponseSettings(input=[ItemReference(id="a"), words("two")], conversation="none")
+        first, second = rules.read_by(wanted)
+        assert first is rules.items[0]
+        assert second.id is not None
+        assert len(rules.items) == 1
+
+    def test_a_reference_to_nothing(self, rules: SessionRules) -> None:
+        wanted = ResponseSettings(input=[ItemReference(id="nix")])
+        assert_refused(lambda: rules.read_by(wanted), errors.INVALID_VALUE, "response.input[0].id", "'nix'")
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -328,16 +433,16 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.05, 0.2, 20.0]))
     def append(self, seconds: float) -> None:
-        before = self.session.buffered_seconds
+        before = self.session.input.seconds
         try:
             self.session.append_audio(pcm(seconds))
         except ProtocolError:
             assert before + seconds > limits.MAX_SPEECH_S
-            assert self.session.buffered_seconds == before
+            assert self.session.input.seconds == before
 
     @rule()
     def commit(self) -> None:
-        before = self.session.buffered_seconds
+        before = self.session.input.seconds
         try:
             self.ids.append(str(self.session.commit_audio().placed.item.id))
         except ProtocolError:

@@ -96,7 +96,7 @@ class TestDecodingOnTheServer:
         assert (error.code, error.param) == (errors.UNKNOWN_PARAMETER, path)
 
     def test_missing_field_is_named_with_its_path(self) -> None:
-        error = refusal({"type": "conversation.item.create", "item": {"role": "user"}})
+        error = refusal({"type": "conversation.item.create", "item": {"type": "message", "role": "user"}})
         assert (error.code, error.param) == (errors.MISSING_PARAMETER, "item.content")
 
     def test_wrong_type_says_what_came(self) -> None:

@@ -231,8 +231,29 @@ class TestSpokenAnswers:
         plain.speak()
         plain.answer(output_modalities=["audio"])
         assert engine.submitted[-1].turns[1].parts == (TextPart("here it is"),)
-        truncate = {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": 10}
-        assert "delete the item instead" in plain.refused(truncate)["message"]
+
+    def test_what_was_heard_of_it_stays(self, plain: WireClient, engine: ScriptedEngine) -> None:
+        plain.speak()
+        item_id = plain.answer(output_modalities=["audio"])["output"][0]["id"]
+        truncate = {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": 2_500}
+        assert plain.ask(truncate, "conversation.item.truncated")["audio_end_ms"] == 2_500  # of 5 s
+        plain.speak()
+        plain.answer(output_modalities=["audio"])
+        assert engine.submitted[-1].turns[1].parts == (TextPart("here"),)
+        late = plain.ask({**truncate, "audio_end_ms": 10**6}, "conversation.item.truncated")
+        assert late["audio_end_ms"] == 5_000
+
+    def test_telephone_sound(self, plain: WireClient) -> None:
+        telephone = {"format": {"type": "audio/pcmu"}}
+        plain.ask(
+            {"type": "session.update", "session": {"audio": {"input": telephone, "output": telephone}}},
+            "session.updated",
+        )
+        plain.send({"type": "input_audio_buffer.append", "audio": base64.b64encode(bytes(8_000)).decode()})
+        plain.ask({"type": "input_audio_buffer.commit"}, "conversation.item.done")
+        plain.answer(output_modalities=["audio"])
+        sound = b"".join(base64.b64decode(e["delta"]) for e in plain.of_type("response.output_audio.delta"))
+        assert len(sound) == 5 * 8_000
 
     @pytest.mark.parametrize("fails", [None, "out of memory"])
     def test_an_answer_that_is_not_finished(self, plain: WireClient, engine: ScriptedEngine, fails: str | None) -> None:
@@ -442,10 +463,6 @@ class TestBadInput:
         assert error["param"] == f"{place}.omni.{param}"
         assert re.search(told, error["message"])
 
-    def test_truncate_is_not_supported(self, client: WireClient) -> None:
-        event = {"type": "conversation.item.truncate", "item_id": "x", "content_index": 0, "audio_end_ms": 0}
-        assert "not supported by this model" in client.refused(event)["message"]
-
     def test_an_item_twice(self, client: WireClient) -> None:
         create = {"type": "conversation.item.create", "item": {**text_item("x"), "id": "mine"}}
         client.ask(create, "conversation.item.done")
@@ -478,14 +495,43 @@ class TestBadInput:
     def test_audio_answers_and_turn_detection(self, client: WireClient) -> None:
         error = client.refused({"type": "session.update", "session": {"output_modalities": ["audio"]}})
         assert (error["code"], error["param"]) == ("invalid_value", "session.output_modalities")
-        vad: Event = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+        vad: Event = {"audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 2}}}}
         error = client.refused({"type": "session.update", "session": vad})
-        assert (error["code"], error["param"]) == ("unsupported_value", "session.audio.input.turn_detection")
+        assert error["param"] == "session.audio.input.turn_detection.threshold"
 
     def test_too_much_media_in_one_conversation(self, client: WireClient, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("omnisdk.protocol.limits.MAX_CONVERSATION_MEDIA_BYTES", 1000)
         error = client.refused({"type": "conversation.item.create", "item": image_item(png(40, 40))})
         assert error["code"] == "conversation_too_large"
+
+
+class TestBesideTheConversation:
+    def test_a_response_of_its_own(self, client: WireClient, engine: ScriptedEngine) -> None:
+        client.say("draw a red ball")
+        before = len(client.of_type("conversation.item.added"))
+        item = text_item("another thing")
+        done = client.answer(conversation="none", input=[item], metadata={"topic": "aside"})
+        assert (done["status"], done["metadata"]) == ("completed", {"topic": "aside"})
+        assert done["conversation_id"] is None
+        assert len(client.of_type("conversation.item.added")) == before
+        assert [turn.parts for turn in engine.submitted[-1].turns] == [(TextPart("another thing"),)]
+        client.answer()
+        assert engine.submitted[-1].turns[0].parts == (TextPart("draw a red ball"),)
+
+    def test_beside_the_one_of_the_conversation(self, client: WireClient, engine: ScriptedEngine) -> None:
+        item_id = client.say("draw a red ball")["item"]["id"]
+        engine.hold = True
+        main = client.ask({"type": "response.create"}, "response.created")["response"]["id"]
+        reference = {"type": "item_reference", "id": item_id}
+        side = client.ask(
+            {"type": "response.create", "response": {"conversation": "none", "input": [reference]}}, "response.created"
+        )["response"]["id"]
+        client.send({"type": "response.cancel", "response_id": side})
+        ended = client.until("response.done")["response"]
+        assert (ended["id"], ended["status"]) == (side, "cancelled")
+        engine.hold = False
+        ended = client.until("response.done")["response"]
+        assert (ended["id"], ended["status"]) == (main, "completed")
 
 
 class TestItems:
@@ -549,4 +595,4 @@ class TestFramesStaySmall:
     def test_an_item_that_is_no_message(self, client: WireClient) -> None:
         item = {"type": "function_call_output", "call_id": "c", "output": "4"}
         error = client.refused({"type": "conversation.item.create", "item": item})
-        assert (error["code"], error["param"]) == ("invalid_value", "item.type")
+        assert (error["code"], error["param"]) == ("item_create_unknown_call_id", "item.call_id")

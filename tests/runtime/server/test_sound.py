@@ -5,7 +5,7 @@ import pytest
 
 from omnisdk.protocol.limits import MAX_OUTBOUND_FRAME_BYTES, WIRE_SAMPLE_RATE_HZ
 from runtime.engine.output import Sound
-from runtime.server.sound import CHUNK_BYTES, wire_chunks, wire_pcm
+from runtime.server.sound import CHUNK_S, wire_chunks, wire_pcm
 
 
 def tone(seconds: float, rate_hz: int, peak: int = 10_000) -> Sound:
@@ -45,6 +45,6 @@ def test_chunks_add_up(seconds: float) -> None:
     chunks = wire_chunks(sound)
     pieces = [base64.b64decode(chunk) for chunk in chunks]
     assert b"".join(pieces) == wire_pcm(sound)
-    assert all(len(piece) == CHUNK_BYTES for piece in pieces[:-1])
+    assert all(len(piece) == CHUNK_S * 2 * WIRE_SAMPLE_RATE_HZ for piece in pieces[:-1])
     assert all(len(piece) % 2 == 0 for piece in pieces)
     assert max(map(len, chunks)) < MAX_OUTBOUND_FRAME_BYTES // 4

@@ -1,0 +1,249 @@
+"""The answers of one session: begun, changed, ended; those of the conversation and those beside it."""
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import UNSET
+
+from omnisdk.protocol import errors, events
+from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.items import Item, Message
+from omnisdk.protocol.response import Response
+from omnisdk.protocol.session import SessionRules, is_side
+from omnisdk.protocol.settings import OmniSettings, ResponseSettings, TokenLimit
+from runtime.engine.engine import Engine, Reply
+from runtime.engine.output import EngineOutput, Finished, Usage
+from runtime.engine.request import GenerationRequest, Part, SpeechPart, TextPart, Turn
+from runtime.server.answer import Answer, AnswerPlan, Heard
+from runtime.server.assets import AssetStore
+from runtime.server.editing import edits_of, no_such_canvas, tuning_of
+from runtime.server.engine_bridge import EngineBridge
+from runtime.server.generation import check_generation, limited, with_generation
+from runtime.server.model_card import ModelCard
+from runtime.server.outbox import Outbox, OutboxFullError
+from runtime.server.parts import read_item
+from runtime.server.task import Task, choose_task, turns_of
+
+log = logging.getLogger(__name__)
+SEED_BITS = 32
+Parts = Mapping[str, tuple[Part, ...]]
+
+
+def new_id(prefix: str) -> str:
+    """An id nobody can guess; the address of a picture rests on that."""
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+class Responses:
+    """Lives as long as its session, on the event loop.
+
+    parts: what the model reads of each item of the conversation; finished answers are put there.
+    tell_error: sends an error to the client. on_overflow: told when the client reads too slowly.
+    on_end: called when an answer of the conversation has ended.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        model: ModelCard,
+        rules: SessionRules,
+        parts: dict[str, tuple[Part, ...]],
+        outbox: Outbox,
+        assets: AssetStore,
+        asset_url: Callable[[str], str],
+        *,
+        tenant: str,
+        tell_error: Callable[[ProtocolError, str | None], None],
+        on_overflow: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self._model, self._rules, self._parts, self._outbox = model, rules, parts, outbox
+        self._assets, self._asset_url, self._tenant = assets, asset_url, tenant
+        self._tell_error, self._on_overflow, self._on_end = tell_error, on_overflow, on_end
+        self._bridge = EngineBridge(engine)
+        self._conversation_id = new_id("conv")
+        self._answers: dict[str, Answer] = {}  # by response
+
+    def close(self) -> None:
+        """The client is gone: nothing more is made for it."""
+        self._bridge.close()
+
+    # The beginning
+
+    async def create(self, wanted: ResponseSettings) -> None:
+        """Raises ProtocolError."""
+        self._rules.check_response(wanted)
+        check_generation(self._model, wanted.omni, "response.omni")
+        omni = self._rules.answer_omni(wanted)
+        items, parts = await self._read(wanted)
+        task = choose_task(self._model, [*self._instructions(wanted), *turns_of(items, parts)], omni)
+        answer = self._begin(wanted, omni, task, _heard(items, parts))
+        request = self._request(answer, task)
+        answer.begin()
+        try:
+            self._bridge.submit(request, self._take_output)
+        except Exception as problem:
+            log.exception("the engine refused response %s", request.request_id)
+            self._take_output(_failure(request.request_id, problem))
+
+    async def _read(self, wanted: ResponseSettings) -> tuple[Sequence[Item], Parts]:
+        """What is answered: the conversation, or the response's own input. Raises ProtocolError."""
+        items = self._rules.read_by(wanted)
+        if wanted.input is UNSET:
+            return items, self._parts
+        parts = {}
+        for index, item in enumerate(items):
+            known = self._parts.get(str(item.id))
+            path = f"response.input[{index}]"
+            own = known if known is not None else await read_item(item, self._rules.input_encoding, path)
+            parts[str(item.id)] = own
+        return items, parts
+
+    def _instructions(self, wanted: ResponseSettings) -> list[Turn]:
+        own, general = wanted.instructions, self._rules.settings.instructions
+        text = own if own is not UNSET and own is not None else general
+        return [Turn("system", (TextPart(text),))] if text is not UNSET and text else []
+
+    def _begin(self, wanted: ResponseSettings, omni: OmniSettings, task: Task, heard: Heard | None) -> Answer:
+        side, limit = is_side(wanted), self._token_limit(wanted)
+        response = Response(
+            id=self._rules.begin_response(side),
+            status="in_progress",
+            output=[],
+            output_modalities=["audio" if "speech" in task.outputs else "text"],
+            conversation_id=None if side else self._conversation_id,
+            max_output_tokens=limit,
+            metadata=None if wanted.metadata is UNSET else wanted.metadata,
+        )
+        plan = AnswerPlan(
+            response=response,
+            item_id=new_id("item"),
+            canvas_id=new_id("canvas"),
+            omni=omni,
+            slot_names=tuple(slot.name for slot in task.recipe.slots),
+            outputs=task.outputs,
+            words=task.words,
+            partials_told=self._rules.opted_in,
+            heard=heard,
+            encoding=self._rules.output_encoding(wanted),
+            side=side,
+        )
+        answer = Answer(plan, self._rules, self._outbox, self._assets, self._asset_url, new_id)
+        self._answers[response.id] = answer
+        return answer
+
+    def _token_limit(self, wanted: ResponseSettings) -> TokenLimit:
+        own, general = wanted.max_output_tokens, self._rules.settings.max_output_tokens
+        return own if own is not UNSET else general if general is not UNSET else "inf"
+
+    def _request(self, answer: Answer, task: Task) -> GenerationRequest:
+        omni, told = answer.plan.omni, answer.plan.partials_told
+        assert omni.partial_every is not UNSET
+        assert omni.deadline_ms is not UNSET
+        chosen = omni.seed if omni.seed is not UNSET else None
+        return GenerationRequest(
+            request_id=answer.plan.response.id,
+            turns=task.turns,
+            recipe=limited(with_generation(task.recipe, omni), answer.plan.response.max_output_tokens),
+            seed=secrets.randbits(SEED_BITS) if chosen is None else chosen,
+            partial_every=0 if told and omni.partials == "off" else omni.partial_every,
+            deadline_ms=omni.deadline_ms,
+            tenant=self._tenant,
+        )
+
+    # Changes
+
+    def cancel(self, response_id: str | None) -> None:
+        """Raises ProtocolError."""
+        self._bridge.cancel(self._rules.cancel_response(response_id))
+
+    def interrupt(self) -> None:
+        """The user speaks into the answer of the conversation, if one is being made."""
+        answer = self._answers.get(self._rules.active_response_id or "")
+        if answer is not None:
+            answer.interrupted = True
+            self._bridge.cancel(answer.plan.response.id)
+
+    def finalize(self, response_id: str) -> None:
+        """Raises ProtocolError."""
+        active = self._rules.finalize_response(response_id)
+        if active in self._answers:
+            self._answers[active].finalized = True
+        self._bridge.finalize(active)
+
+    def edit(self, event: events.OmniCanvasEdit) -> None:
+        """Raises ProtocolError."""
+        answers = list(self._answers.values())
+        answer = next((answer for answer in answers if answer.plan.canvas_id == event.canvas_id), None)
+        if answer is None:
+            raise no_such_canvas(event.canvas_id, answers[-1].plan.canvas_id if answers else None)
+        edits = edits_of(event.edits, answer.slots, answer.told, self._model.picture)
+        response_id = answer.plan.response.id
+
+        def told(reply: Reply) -> None:
+            done = events.OmniCanvasEdited(
+                canvas_id=event.canvas_id, response_id=response_id, applied_at_step=reply.step
+            )
+            self._tell_change(reply, done, errors.EDIT_REFUSED, event.event_id)
+
+        self._bridge.edit(response_id, edits, told)
+
+    def tune(self, event: events.OmniResponseTune) -> None:
+        """Raises ProtocolError."""
+        response_id = self._rules.tune_response(event.response_id)
+        tuning = tuning_of(event)
+
+        def told(reply: Reply) -> None:
+            done = events.OmniResponseTuned(response_id=response_id, applied_at_step=reply.step)
+            self._tell_change(reply, done, errors.TUNE_REFUSED, event.event_id)
+
+        self._bridge.tune(response_id, tuning, told)
+
+    def _tell_change(self, reply: Reply, done: events.ServerEvent, code: str, event_id: str | None) -> None:
+        """Called on the event loop, by the bridge."""
+        try:
+            if reply.error is None:
+                self._outbox.put(done)
+            else:
+                self._tell_error(ProtocolError(reply.error, code=code), event_id)
+        except OutboxFullError:
+            self._on_overflow()
+
+    # What comes
+
+    def _take_output(self, output: EngineOutput) -> None:
+        """Called on the event loop, by the bridge."""
+        answer = self._answers.get(output.request_id)
+        if answer is None:
+            return
+        try:
+            answer.take(output)
+        except OutboxFullError:
+            self._on_overflow()
+        except Exception as problem:
+            log.exception("an output of response %s could not be told", output.request_id)
+            self._bridge.abandon(output.request_id)
+            output = _failure(output.request_id, problem)
+            answer.take(output)
+        if isinstance(output, Finished):
+            self._end(answer)
+
+    def _end(self, answer: Answer) -> None:
+        del self._answers[answer.plan.response.id]
+        if not answer.plan.side:
+            self._parts[answer.plan.item_id] = answer.parts
+            self._on_end()
+
+
+def _heard(items: Sequence[Item], parts: Parts) -> Heard | None:
+    """The user's last speech."""
+    for item in reversed(items):
+        for index, part in reversed(list(enumerate(parts.get(str(item.id), ())))):
+            if isinstance(part, SpeechPart) and isinstance(item, Message) and item.role == "user":
+                return Heard(str(item.id), index, len(part.pcm) / part.sample_rate_hz)
+    return None
+
+
+def _failure(request_id: str, problem: Exception) -> Finished:
+    return Finished(request_id, "failed", (), Usage(), 0, error=str(problem) or type(problem).__name__)
