@@ -10,6 +10,14 @@ Modality = Literal["text", "image", "speech"]
 
 
 @dataclass(frozen=True)
+class Choice:
+    """text: as it is told, exactly. tokens: as it stands on the canvas."""
+
+    text: str
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Slot:
     """A run of canvas positions of one modality.
 
@@ -17,6 +25,7 @@ class Slot:
     vocabulary: the token ids that may stand here, [start, stop), but for those in `forbidden`.
     stage: slots of a lower stage are complete before this one is begun.
     ends: tokens behind which nothing of the answer follows.
+    choices: where there are any, all it may say: (length,) tokens of each, ended where they are shorter than the slot.
     """
 
     name: str
@@ -27,6 +36,7 @@ class Slot:
     stage: int
     forbidden: tuple[int, ...] = ()
     ends: tuple[int, ...] = ()
+    choices: tuple["Choice", ...] = ()
 
     @property
     def positions(self) -> slice:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
 from runtime.diffusion.canvas import Canvas, Slot
+from runtime.diffusion.choice import choose
 from runtime.diffusion.commit import REVISED_UNTIL, doubtful
 from runtime.diffusion.denoise import allowed, close, commit_all, denoise_step, masked_positions, step_generator
 from runtime.diffusion.guidance import guided
@@ -180,6 +181,8 @@ class ActiveResponse:
         self.slot_steps[slot.name] += 1
         if self.temperature is not None:
             recipe = replace(recipe, temperature=self.temperature)
+        if slot.choices:
+            return choose(self.canvas, slot, scores)
         if self.committing:
             return commit_all(self.canvas, slot, scores, recipe)
         generator = step_generator(self.request.seed, step, slot.name)

@@ -67,7 +67,7 @@ class Admission:
         turns = [EncodedTurn(turn.role, tuple(map(self._encode, turn.parts))) for turn in request.turns]
         recipe = settled(turns, request.recipe, self._model.text, self._model.chat)
         if self._model.fidelity == "reference":
-            if request.given:
+            if request.given or recipe.tail or any(slot.lead or slot.choices for slot in recipe.slots):
                 raise AdmissionError(UNCHANGEABLE)
             return self._admit_reference(turns, recipe)
         canvas = edits.apply(self._lay_out(turns, recipe), request.given)
@@ -112,6 +112,10 @@ class Admission:
         vocabulary = self._model.vocabulary
         ranges = {"text": vocabulary.text, "speech": vocabulary.speech, "image": vocabulary.image}
         for slot in recipe.slots:
+            if slot.choices and slot.modality != "text":
+                raise AdmissionError(
+                    f"slot {slot.name!r} is {slot.modality} and has choices; choices are words, of a text slot"
+                )
             first, stop = ranges[slot.modality]
             if stop <= first:
                 raise AdmissionError(

@@ -89,7 +89,7 @@ class Previewer:
     def state(self, canvas: Canvas, slot: Slot) -> SlotState:
         """A snapshot of `slot` without its picture."""
         tokens = canvas.tokens_of(slot)
-        reading = self.read(canvas, slot) if slot.modality == "text" else None
+        reading = (_chosen(canvas, slot) or self.read(canvas, slot)) if slot.modality == "text" else None
         speaks = slot.modality == "speech" and self.voice is not None
         return SlotState(
             name=slot.name,
@@ -163,6 +163,16 @@ class Previewer:
             return self.text.decode(run)
         anchor = self.text.encode("a")
         return self.text.decode(anchor + run)[len(self.text.decode(anchor)) :]
+
+
+def _chosen(canvas: Canvas, slot: Slot) -> Reading | None:
+    """Which of its choices a slot says; None if it has none or says something else."""
+    tokens = tuple(canvas.tokens_of(slot).tolist()) if slot.choices else ()
+    text = next((choice.text for choice in slot.choices if choice.tokens == tokens), None)
+    if text is None:
+        return None
+    confidence = float(canvas.confidence[slot.positions].min())
+    return Reading(text, (TextSpan(0, len(text), False, confidence),))
 
 
 def grid(slot: Slot | SlotRecipe) -> tuple[int, int]:

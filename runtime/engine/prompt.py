@@ -16,6 +16,7 @@ from runtime.codecs.vocabulary import (
     BEGIN_OF_SPEECH,
     END_OF_IMAGE,
     END_OF_SPEECH,
+    END_OF_TEXT,
     IMAGE_TAG,
     SPEECH_CONTEXT,
     SPEECH_TAG,
@@ -23,7 +24,7 @@ from runtime.codecs.vocabulary import (
     TURN_START,
     Vocabulary,
 )
-from runtime.diffusion.canvas import Canvas, Modality, Slot, SpeechRows
+from runtime.diffusion.canvas import Canvas, Choice, Modality, Slot, SpeechRows
 from runtime.engine.recipe import Recipe, SlotRecipe
 
 
@@ -139,6 +140,7 @@ class _Row:
 
     def put_slot(self, recipe: SlotRecipe, stage: int) -> Slot:
         """An open slot, between its boundary tokens, which are known in advance."""
+        self.put_text(recipe.lead)
         before, behind = self._boundaries(recipe.modality)
         for name in before:
             self.put_special(name)
@@ -160,7 +162,12 @@ class _Row:
             stage,
             self.vocabulary.forbidden(recipe.modality),
             self.vocabulary.ends(recipe.modality),
+            tuple(Choice(text, self._choice(text, recipe.length)) for text in recipe.choices),
         )
+
+    def _choice(self, text: str, length: int) -> tuple[int, ...]:
+        tokens = self.text.encode(text)
+        return (*tokens, *[self.vocabulary[END_OF_TEXT]] * (length - len(tokens)))
 
     def _boundaries(self, modality: Modality) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Special tokens before and behind a slot."""
@@ -170,8 +177,9 @@ class _Row:
             return (BEGIN_OF_IMAGE,), (END_OF_IMAGE,)
         return (BEGIN_OF_SPEECH,), () if self.style.ends_inside else (END_OF_SPEECH,)
 
-    def put_slots(self, recipes: Sequence[SlotRecipe]) -> tuple[Slot, ...]:
-        slots = tuple(self.put_slot(recipe, stage) for stage, recipe in enumerate(recipes))
+    def put_slots(self, recipe: Recipe) -> tuple[Slot, ...]:
+        slots = tuple(self.put_slot(slot, stage) for stage, slot in enumerate(recipe.slots))
+        self.put_text(recipe.tail)
         if not self.style.ends_inside or (slots and slots[-1].modality == "image"):
             self.put_special(TURN_END)
             self.put_text(self.style.separator)
@@ -245,7 +253,7 @@ def lay_out(
     for piece in pieces(with_instructions(turns, recipe, style), style):
         row.put_piece(piece)
     row.flush()
-    slots = row.put_slots(recipe.slots)
+    slots = row.put_slots(recipe)
     return Canvas(
         token_ids=torch.tensor(row.token_ids),
         positions=torch.tensor(row.positions),
@@ -258,6 +266,8 @@ def lay_out(
 
 def settled(turns: Sequence[EncodedTurn], recipe: Recipe, text: TextCodec, style: ChatStyle = COMPACT_CHAT) -> Recipe:
     """The recipe with the lengths that depend on the conversation put in."""
+    if any(slot.choices for slot in recipe.slots):
+        recipe = replace(recipe, slots=tuple(_as_long_as_its_choices(slot, text) for slot in recipe.slots))
     if not any(slot.adaptive for slot in recipe.slots):
         return recipe
     said = turns[-1].contents if turns else ()
@@ -266,6 +276,12 @@ def settled(turns: Sequence[EncodedTurn], recipe: Recipe, text: TextCodec, style
         "prompt": sum(_num_positions(piece, text) for piece in pieces(with_instructions(turns, recipe, style), style)),
     }
     return replace(recipe, slots=tuple(slot.settled(counts) for slot in recipe.slots))
+
+
+def _as_long_as_its_choices(slot: SlotRecipe, text: TextCodec) -> SlotRecipe:
+    if not slot.choices:
+        return slot
+    return replace(slot, length=max(1, *(len(text.encode(choice)) for choice in slot.choices)), steps=1)
 
 
 def _num_positions(piece: Piece, text: TextCodec) -> int:

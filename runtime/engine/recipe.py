@@ -41,6 +41,8 @@ class SlotRecipe:
     repeat_penalty: scores of tokens that stand in the slot already are divided by it (multiplied where negative).
     position_penalty: the same for late masked positions, growing up to this factor (from the 100th on).
     guidance_scale: 0 is off; scores = without + (1 + scale) * (with - without the prompt).
+    lead: text that stands before the slot, given. choices: where there are any, the slot says one of them: they are
+        weighed against each other in one step, and its length follows from them.
     position_stride: None: a token takes the next position in line; a number: the slot lies along the speech rows of
         the prompt, this many rotary positions a token.
     """
@@ -64,6 +66,8 @@ class SlotRecipe:
     repeat_penalty: float = 1.0
     position_penalty: float = 1.0
     guidance_scale: float = 0.0
+    lead: str = ""
+    choices: tuple[str, ...] = ()
     position_stride: float | None = None
 
     def settled(self, counts: Mapping[str, int]) -> "SlotRecipe":
@@ -79,12 +83,13 @@ class Recipe:
     """A task: its slots in the order they are finished.
 
     task: the paper's name for it. system, instruction: the words with which the model was taught it, a system line
-    and a line before the request.
+    and a line before the request. tail: text that stands behind the last slot, given.
     """
 
     name: str
     slots: tuple[SlotRecipe, ...]
     task: str = ""
+    tail: str = ""
     system: str = ""
     instruction: str = ""
 

@@ -104,6 +104,7 @@ class Answer:
     ) -> None:
         self.plan = plan
         self.finalized = False  # whether the client asked for an early end
+        self.cancelled = False  # whether its end was asked for
         self.interrupted = False  # whether the user spoke into it
         self.parts: tuple[Part, ...] = ()  # what was answered, for the turns to come
         self._rules = rules
@@ -135,13 +136,15 @@ class Answer:
 
     def _start(self, started: Started) -> None:
         self._started, self._seed, self.slots = True, started.seed, started.slots
-        self._tell_added(
-            Message(role="assistant", content=[], id=self.plan.item_id, object="realtime.item", status="in_progress")
-        )
+        self._tell_added(self._opening_item())
         if self._content is not None:
             self._content.begin()
         if self.plan.partials_told:
             self._begin_partials(started)
+
+    def _opening_item(self) -> Item:
+        """Before anything is known of it."""
+        return Message(role="assistant", content=[], id=self.plan.item_id, object="realtime.item", status="in_progress")
 
     def _tell_added(self, item: Item) -> None:
         self._outbox.put(events.ResponseOutputItemAdded(response_id=self._id, output_index=0, item=item))
@@ -168,7 +171,7 @@ class Answer:
     def told(self) -> dict[str, int]:
         """By slot, how many positions were told as final, from its beginning: they cannot be taken back."""
         lengths = {slot.name: len(slot.tokens) for slot in self.slots}
-        heard = {TRANSCRIPT: lengths[TRANSCRIPT]} if self._heard is not None else {}
+        heard = {TRANSCRIPT: lengths[TRANSCRIPT]} if self._heard is not None and TRANSCRIPT in lengths else {}
         return heard | (self._content.told if self._content is not None else {})
 
     # While it is made
@@ -183,11 +186,12 @@ class Answer:
         """Tell what is complete and was not told yet."""
         for slot in slots:
             if slot.name == TRANSCRIPT and slot.complete and self._heard is None:
-                self._tell_heard((slot.text or "").strip())
+                self.hear((slot.text or "").strip())
         if self._content is not None:
             self._content.take(slots)
 
-    def _tell_heard(self, text: str) -> None:
+    def hear(self, text: str) -> None:
+        """What the user said is known. Raises OutboxFullError."""
         self._heard = text
         heard = self.plan.heard
         if heard is None:
@@ -208,6 +212,10 @@ class Answer:
             )
         )
 
+    def heard(self, before: "Answer") -> None:
+        """What the user said was told already, by an answer that stood in this one's place."""
+        self._heard, self.finalized = before._heard, before.finalized
+
     # The end
 
     def _finish(self, finished: Finished) -> None:
@@ -220,7 +228,9 @@ class Answer:
         pictures = _pictures(finished) if whole and self.plan.draws else []
         refs = [self._tell_picture(picture) for picture in pictures]
         self._keep(pictures)
-        output = [self._tell_item(finished, refs)] if self._started else []
+        output = [self._closing_item(finished, refs)] if self._started else []
+        for item in output:
+            self._tell_settled(item)
         self._rules.end_response(self._id)
         self._tell_end(finished, output, refs)
 
@@ -258,8 +268,9 @@ class Answer:
         said = (TextPart(self._content.words),) if self._content is not None and self._content.words else ()
         self.parts = (*said, *(ImagePart(picture) for picture in pictures))
 
-    def _tell_item(self, finished: Finished, refs: list[ImageRef]) -> Message:
-        item = Message(
+    def _closing_item(self, finished: Finished, refs: list[ImageRef]) -> Item:
+        """As it ended. What has to be told of it before is told here."""
+        return Message(
             role="assistant",
             id=self.plan.item_id,
             object="realtime.item",
@@ -267,8 +278,6 @@ class Answer:
             content=[self._content.part] if self._content is not None else [],
             omni=ItemOmni(images=refs) if refs else None,
         )
-        self._tell_settled(item)
-        return item
 
     def _tell_settled(self, item: Item) -> None:
         if not self.plan.side:
@@ -276,7 +285,7 @@ class Answer:
             self._outbox.put(events.ConversationItemDone(item=item, previous_item_id=placed.previous_item_id))
         self._outbox.put(events.ResponseOutputItemDone(response_id=self._id, output_index=0, item=item))
 
-    def _tell_end(self, finished: Finished, output: list[Message], refs: list[ImageRef]) -> None:
+    def _tell_end(self, finished: Finished, output: list[Item], refs: list[ImageRef]) -> None:
         if self.plan.partials_told and self._started:
             self._outbox.put(
                 events.OmniCanvasDone(

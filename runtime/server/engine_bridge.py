@@ -26,6 +26,17 @@ class EngineBridge:
         self._takers[request.request_id] = take
         self._engine.submit(request, self._on_engine_thread)
 
+    async def ask(self, request: GenerationRequest) -> Finished:
+        """Begin a request and wait for its end."""
+        ended: asyncio.Future[Finished] = self._loop.create_future()
+
+        def take(output: EngineOutput) -> None:
+            if isinstance(output, Finished) and not ended.done():
+                ended.set_result(output)
+
+        self.submit(request, take)
+        return await ended
+
     def cancel(self, request_id: str) -> None:
         self._engine.cancel(request_id)
 

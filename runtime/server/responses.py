@@ -1,9 +1,14 @@
 """The answers of one session: begun, changed, ended; those of the conversation and those beside it."""
 
+import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from omnisdk.protocol import errors, events
@@ -13,10 +18,12 @@ from omnisdk.protocol.response import Response
 from omnisdk.protocol.session import SessionRules, is_side
 from omnisdk.protocol.settings import OmniSettings, ResponseSettings, TokenLimit
 from runtime.engine.engine import Engine, Reply
-from runtime.engine.output import EngineOutput, Finished, Usage
+from runtime.engine.output import EngineOutput, Finished, Started, Usage
+from runtime.engine.recipe import Recipe
 from runtime.engine.request import GenerationRequest, Part, SpeechPart, TextPart, Turn
 from runtime.server.answer import Answer, AnswerPlan, Heard
 from runtime.server.assets import AssetStore
+from runtime.server.call_answer import CallAnswer
 from runtime.server.editing import edits_of, no_such_canvas, tuning_of
 from runtime.server.engine_bridge import EngineBridge
 from runtime.server.generation import check_generation, limited, with_generation
@@ -24,6 +31,9 @@ from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.parts import read_item
 from runtime.server.task import Task, choose_task, turns_of
+from runtime.server.tools.deciding import Call, Deciding, Undecided
+from runtime.server.tools.offer import Offer, call_recipe
+from runtime.server.tools.skeleton import check_tools
 
 log = logging.getLogger(__name__)
 SEED_BITS = 32
@@ -64,9 +74,12 @@ class Responses:
         self._bridge = EngineBridge(engine)
         self._conversation_id = new_id("conv")
         self._answers: dict[str, Answer] = {}  # by response
+        self._working: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
         """The client is gone: nothing more is made for it."""
+        for task in self._working:
+            task.cancel()
         self._bridge.close()
 
     # The beginning
@@ -75,17 +88,74 @@ class Responses:
         """Raises ProtocolError."""
         self._rules.check_response(wanted)
         check_generation(self._model, wanted.omni, "response.omni")
+        check_tools(wanted.tools, "response.tools")
         omni = self._rules.answer_omni(wanted)
         items, parts = await self._read(wanted)
-        task = choose_task(self._model, [*self._instructions(wanted), *turns_of(items, parts)], omni)
-        answer = self._begin(wanted, omni, task, _heard(items, parts))
-        request = self._request(answer, task)
+        turns = [*self._instructions(wanted), *turns_of(items, parts)]
+        offer = Offer.of(self._rules.with_own(wanted), items)
+        task = None if offer.forced else choose_task(self._model, turns, omni)
+        plan = self._plan(wanted, omni, _heard(items, parts))
+        answer = self._enter(Answer, plan if task is None or offer.tools else _planned(plan, task))
         answer.begin()
+        if offer.tools:
+            self._spawn(self._call_or_answer(answer, offer, turns, task))
+        elif task is not None:
+            self._submit(answer, task.recipe, task.turns)
+
+    def _enter(self, kind: Callable[..., Answer], plan: AnswerPlan, **own: Any) -> Answer:
+        answer = kind(plan, self._rules, self._outbox, self._assets, self._asset_url, new_id, **own)
+        self._answers[plan.response.id] = answer
+        return answer
+
+    def _submit(self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...]) -> None:
+        request = self._request(answer, recipe, turns)
         try:
             self._bridge.submit(request, self._take_output)
         except Exception as problem:
             log.exception("the engine refused response %s", request.request_id)
             self._take_output(_failure(request.request_id, problem))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+
+    # Tools
+
+    async def _call_or_answer(self, answer: Answer, offer: Offer, turns: Sequence[Turn], task: Task | None) -> None:
+        """Begin the call of one of the tools or, where none is called, the answer."""
+        try:
+            decision = await Deciding(self._model, partial(self._ask, answer), answer.hear).decide(offer, turns)
+        except OutboxFullError:
+            self._on_overflow()
+            return
+        except Undecided as undecided:
+            self._take_output(undecided.finished)
+            return
+        except Exception as problem:
+            log.exception("no tool could be chosen for response %s", answer.plan.response.id)
+            self._take_output(_failure(answer.plan.response.id, problem))
+            return
+        if isinstance(decision, Call):
+            name, skeleton = decision.tool.name, decision.skeleton
+            calling = self._enter(CallAnswer, answer.plan, name=name, skeleton=skeleton)
+            calling.finalized = answer.finalized
+            recipe = call_recipe(decision.tool, skeleton)
+            if recipe.slots:
+                self._submit(calling, recipe, decision.turns)
+            else:
+                response_id = answer.plan.response.id
+                self._take_output(Started(response_id, (), 0, 0))
+                self._take_output(Finished(response_id, "completed", (), Usage(), 0))
+        elif task is not None:
+            answering = self._enter(Answer, _planned(answer.plan, task))
+            answering.heard(answer)
+            self._submit(answering, task.recipe, task.turns)
+
+    async def _ask(self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...]) -> Finished:
+        """A request of its own on the way to an answer; cancelled with it."""
+        finished = await self._bridge.ask(self._request(answer, recipe, turns, partials=False))
+        return replace(finished, status="cancelled") if answer.cancelled else finished
 
     async def _read(self, wanted: ResponseSettings) -> tuple[Sequence[Item], Parts]:
         """What is answered: the conversation, or the response's own input. Raises ProtocolError."""
@@ -105,49 +175,50 @@ class Responses:
         text = own if own is not UNSET and own is not None else general
         return [Turn("system", (TextPart(text),))] if text is not UNSET and text else []
 
-    def _begin(self, wanted: ResponseSettings, omni: OmniSettings, task: Task, heard: Heard | None) -> Answer:
-        side, limit = is_side(wanted), self._token_limit(wanted)
+    def _plan(self, wanted: ResponseSettings, omni: OmniSettings, heard: Heard | None) -> AnswerPlan:
+        """Of a response that begins now, what it holds left open."""
+        side = is_side(wanted)
+        spoken = omni.output is not UNSET and "speech" in omni.output
         response = Response(
             id=self._rules.begin_response(side),
             status="in_progress",
             output=[],
-            output_modalities=["audio" if "speech" in task.outputs else "text"],
+            output_modalities=["audio" if spoken else "text"],
             conversation_id=None if side else self._conversation_id,
-            max_output_tokens=limit,
+            max_output_tokens=self._token_limit(wanted),
             metadata=None if wanted.metadata is UNSET else wanted.metadata,
         )
-        plan = AnswerPlan(
+        return AnswerPlan(
             response=response,
             item_id=new_id("item"),
             canvas_id=new_id("canvas"),
             omni=omni,
-            slot_names=tuple(slot.name for slot in task.recipe.slots),
-            outputs=task.outputs,
-            words=task.words,
+            slot_names=(),
+            outputs=frozenset(),
+            words=None,
             partials_told=self._rules.opted_in,
             heard=heard,
             encoding=self._rules.output_encoding(wanted),
             side=side,
         )
-        answer = Answer(plan, self._rules, self._outbox, self._assets, self._asset_url, new_id)
-        self._answers[response.id] = answer
-        return answer
 
     def _token_limit(self, wanted: ResponseSettings) -> TokenLimit:
         own, general = wanted.max_output_tokens, self._rules.settings.max_output_tokens
         return own if own is not UNSET else general if general is not UNSET else "inf"
 
-    def _request(self, answer: Answer, task: Task) -> GenerationRequest:
+    def _request(
+        self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...], partials: bool = True
+    ) -> GenerationRequest:
         omni, told = answer.plan.omni, answer.plan.partials_told
         assert omni.partial_every is not UNSET
         assert omni.deadline_ms is not UNSET
         chosen = omni.seed if omni.seed is not UNSET else None
         return GenerationRequest(
             request_id=answer.plan.response.id,
-            turns=task.turns,
-            recipe=limited(with_generation(task.recipe, omni), answer.plan.response.max_output_tokens),
+            turns=turns,
+            recipe=limited(with_generation(recipe, omni), answer.plan.response.max_output_tokens),
             seed=secrets.randbits(SEED_BITS) if chosen is None else chosen,
-            partial_every=0 if told and omni.partials == "off" else omni.partial_every,
+            partial_every=0 if not partials or (told and omni.partials == "off") else omni.partial_every,
             deadline_ms=omni.deadline_ms,
             tenant=self._tenant,
         )
@@ -156,14 +227,19 @@ class Responses:
 
     def cancel(self, response_id: str | None) -> None:
         """Raises ProtocolError."""
-        self._bridge.cancel(self._rules.cancel_response(response_id))
+        self._stop(self._rules.cancel_response(response_id))
+
+    def _stop(self, response_id: str) -> None:
+        if response_id in self._answers:
+            self._answers[response_id].cancelled = True
+        self._bridge.cancel(response_id)
 
     def interrupt(self) -> None:
         """The user speaks into the answer of the conversation, if one is being made."""
         answer = self._answers.get(self._rules.active_response_id or "")
         if answer is not None:
             answer.interrupted = True
-            self._bridge.cancel(answer.plan.response.id)
+            self._stop(answer.plan.response.id)
 
     def finalize(self, response_id: str) -> None:
         """Raises ProtocolError."""
@@ -234,6 +310,14 @@ class Responses:
         if not answer.plan.side:
             self._parts[answer.plan.item_id] = answer.parts
             self._on_end()
+
+
+def _planned(plan: AnswerPlan, task: Task) -> AnswerPlan:
+    """The plan of a response that is this task's answer."""
+    names = tuple(slot.name for slot in task.recipe.slots)
+    modalities = ["audio" if "speech" in task.outputs else "text"]
+    response = msgspec.structs.replace(plan.response, output_modalities=modalities)
+    return replace(plan, response=response, slot_names=names, outputs=task.outputs, words=task.words)
 
 
 def _heard(items: Sequence[Item], parts: Parts) -> Heard | None:

@@ -21,6 +21,7 @@ from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.parts import num_bytes, read_item, with_speech
 from runtime.server.responses import Responses, new_id
+from runtime.server.tools.skeleton import check_tools
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ class RealtimeSession:
         match event:
             case events.SessionUpdate():
                 check_generation(self._model, event.session.omni, "session.omni")
+                check_tools(event.session.tools, "session.tools")
                 self._outbox.put(events.SessionUpdated(session=self._rules.update(event.session)))
                 self._tell_capabilities()
             case events.InputAudioBufferAppend():

@@ -1,0 +1,39 @@
+"""A slot that says one of a few things: they are weighed against each other, and the likeliest is put there whole."""
+
+import torch
+from torch import Tensor
+
+from runtime.diffusion.canvas import Canvas, Choice, Slot
+
+
+def choose(canvas: Canvas, slot: Slot, scores: Tensor) -> Canvas:
+    """The canvas with the best of the slot's choices in it, among those that agree with what stands there already.
+
+    scores: (open positions, length of slot.vocabulary), rows in order of position, all of one pass. A choice is worth
+    the mean log-probability of its tokens where they are open, its first end with them: a longer one is not worth less
+    for its length. The confidence of each position is the share of the chosen among the choices.
+    """
+    places = canvas.masked[slot.positions].nonzero()[:, 0]
+    worth = torch.stack([_worth(choice, slot, scores, places) for choice in slot.choices])
+    agreeing = torch.tensor([_agrees(choice, canvas, slot) for choice in slot.choices])
+    if bool(agreeing.any()):
+        worth = worth.masked_fill(~agreeing, -torch.inf)
+    best = int(worth.argmax())
+    tokens = torch.tensor(slot.choices[best].tokens)[places]
+    share = torch.softmax(worth, 0)[best]
+    return canvas.fill(places + slot.start, tokens, share.expand(len(places)))
+
+
+def _worth(choice: Choice, slot: Slot, scores: Tensor, places: Tensor) -> Tensor:
+    tokens = torch.tensor(choice.tokens)
+    ends = torch.isin(tokens, torch.tensor(slot.ends, dtype=tokens.dtype)).nonzero()[:, 0]
+    said = int(ends[0]) + 1 if len(ends) else len(tokens)
+    rows = (places < said).nonzero()[:, 0]
+    columns = tokens[places[rows]] - slot.vocabulary[0]
+    own = torch.log_softmax(scores[rows].float(), -1).gather(-1, columns[:, None])[:, 0]
+    return own.mean() if len(own) else torch.zeros(())
+
+
+def _agrees(choice: Choice, canvas: Canvas, slot: Slot) -> bool:
+    stands = canvas.tokens_of(slot)
+    return bool(((stands == canvas.mask_id) | (stands == torch.tensor(choice.tokens))).all())

@@ -1,0 +1,226 @@
+"""A tool's arguments as JSON with holes: keys, brackets and quotes are given, only values are left to the model.
+
+What is filled in is valid by construction: a hole takes one of a few values (booleans, enumerations, numbers) or the
+inside of a string.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from omnisdk.protocol import errors
+from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.settings import FunctionTool
+
+MAX_DEPTH = 5
+MAX_HOLES = 32
+LARGEST = 1e15  # what a number of JSON holds exactly
+MOST_COUNTED = 128  # an integer's range is offered whole if it is no longer
+COUNTED = range(21)  # what is offered of a longer one, beside the numbers that were said
+COUNTING = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+TENS = {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100}
+NUMBER_WORDS = {word: number for number, word in enumerate(COUNTING.split())} | TENS
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Hole:
+    """name: the path of the value, as in "room" or "at.x". choices: JSON texts; none for the inside of a string."""
+
+    name: str
+    choices: tuple[str, ...] = ()
+    max_length: int | None = None
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """JSON text and holes in turn."""
+
+    pieces: tuple[str | Hole, ...]
+
+    @property
+    def holes(self) -> tuple[Hole, ...]:
+        return tuple(piece for piece in self.pieces if isinstance(piece, Hole))
+
+    def filled(self, values: Mapping[str, str]) -> str:
+        """The JSON with the holes' values in it, by name: a choice as it is, a string's inside as plain text."""
+        return "".join(piece if isinstance(piece, str) else _inside(piece, values[piece.name]) for piece in self.pieces)
+
+
+def _inside(hole: Hole, value: str) -> str:
+    if hole.choices:
+        return value if value in hole.choices else hole.choices[0]
+    return json.dumps(value[: hole.max_length], ensure_ascii=False)[1:-1]
+
+
+def skeleton_of(schema: Mapping[str, Any] | None, words: str, param: str) -> Skeleton:
+    """The skeleton of a JSON Schema of an object.
+
+    words: what was said; its numbers are offered where a number is wanted. Raises ProtocolError, about `param`, for a
+    schema that has no skeleton.
+    """
+    root = schema or {"type": "object", "properties": {}}
+    if root.get("type", "object") != "object":
+        raise _unfillable(f"type {root['type']!r} came; the parameters of a function are an object", param)
+    pieces = _joined(_object(root, root, numbers_in(words), (), param, 0))
+    names = [piece.name for piece in pieces if isinstance(piece, Hole)]
+    if len(set(names)) < len(names):
+        raise _unfillable("two of its values have one path; leave dots out of the names of properties", param)
+    if len(names) > MAX_HOLES:
+        raise _unfillable(f"there are more than {MAX_HOLES} values to fill in; ask for fewer", param)
+    return Skeleton(pieces)
+
+
+def check_tools(tools: Sequence[FunctionTool] | UnsetType, path: str) -> None:
+    """Whether all of them can be called. Raises ProtocolError."""
+    for index, tool in enumerate(tools if tools is not UNSET else ()):
+        skeleton_of(tool.parameters, "", f"{path}[{index}].parameters")
+
+
+def numbers_in(words: str) -> tuple[str, ...]:
+    """Numbers that are said, in digits or in words, as JSON, in order and each once."""
+    found = [(match.start(), match.group()) for match in _NUMBER.finditer(words)]
+    found += [
+        (match.start(), str(NUMBER_WORDS[match.group().lower()]))
+        for match in re.finditer(r"[a-z]+", words, re.IGNORECASE)
+        if match.group().lower() in NUMBER_WORDS
+    ]
+    return tuple(dict.fromkeys(number for _, number in sorted(found)))
+
+
+Pieces = Iterator[str | Hole]
+Path = tuple[str, ...]
+
+
+def _object(
+    schema: Mapping[str, Any], root: Mapping[str, Any], said: Sequence[str], path: Path, param: str, depth: int
+) -> Pieces:
+    """What is required; all there is where nothing is said about that."""
+    properties = schema.get("properties", {})
+    wanted = [name for name in properties if name in schema.get("required", properties)]
+    yield "{"
+    for index, name in enumerate(wanted):
+        yield f"{', ' if index else ''}{json.dumps(name)}: "
+        yield from _value(properties[name], root, said, (*path, name), f"{param}.properties.{name}", depth + 1)
+    yield "}"
+
+
+def _value(schema: Any, root: Mapping[str, Any], said: Sequence[str], path: Path, param: str, depth: int) -> Pieces:
+    if depth > MAX_DEPTH:
+        raise _unfillable(f"objects are nested more than {MAX_DEPTH} deep; flatten them", param)
+    schema = _resolved(schema, root, param)
+    name = ".".join(path)
+    choices = _choices(schema, said)
+    kind = _kind(schema)
+    if choices is not None:
+        yield Hole(name, choices) if len(choices) > 1 else choices[0]
+    elif kind == "object":
+        yield from _object(schema, root, said, path, param, depth)
+    elif kind == "array":
+        yield "["
+        yield from _value(
+            schema.get("items", {"type": "string"}), root, said, (*path, "0"), f"{param}.items", depth + 1
+        )
+        yield "]"
+    elif kind == "string" and not {"pattern", "format"} & schema.keys():
+        yield '"'
+        yield Hole(name, max_length=schema.get("maxLength"))
+        yield '"'
+    else:
+        told = "a pattern or a format" if kind == "string" else f"type {kind!r}"
+        raise _unfillable(
+            f"{told} cannot be filled in; use string, integer, number, boolean, enum, array or object", param
+        )
+
+
+def _resolved(schema: Any, root: Mapping[str, Any], param: str) -> Mapping[str, Any]:
+    """With references followed, and the first of several kinds that is not null."""
+    for _ in range(MAX_DEPTH * 2):
+        if not isinstance(schema, dict):
+            raise _unfillable(f"a {type(schema).__name__} came; a schema is an object", param)
+        kinds = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+        if "$ref" in schema:
+            schema = _referred(str(schema["$ref"]), root, param)
+        elif isinstance(kinds, list) and kinds:
+            schema = next((kind for kind in kinds if kind != {"type": "null"}), kinds[0])
+        else:
+            return schema
+    raise _unfillable("its references lead nowhere; write the schema out", param)
+
+
+def _referred(reference: str, root: Mapping[str, Any], param: str) -> Any:
+    found: Any = root
+    for step in filter(None, reference.removeprefix("#").split("/")):
+        found = found.get(step) if isinstance(found, dict) else None
+    if found is None:
+        raise _unfillable(f"the reference {reference[:80]!r} leads nowhere", param)
+    return found
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((one for one in kind if one != "null"), "null")
+    return str(kind) if kind is not None else "object" if "properties" in schema else "string"
+
+
+def _choices(schema: Mapping[str, Any], said: Sequence[str]) -> tuple[str, ...] | None:
+    """All a value may be, as JSON; None if it cannot be counted."""
+    if "const" in schema:
+        return (_json(schema["const"]),)
+    if schema.get("enum"):
+        return tuple(dict.fromkeys(map(_json, schema["enum"])))
+    kind = _kind(schema)
+    if kind == "boolean":
+        return ("true", "false")
+    if kind == "null":
+        return ("null",)
+    return _numbers(schema, said, whole=kind == "integer") if kind in ("integer", "number") else None
+
+
+def _numbers(schema: Mapping[str, Any], said: Sequence[str], whole: bool) -> tuple[str, ...]:
+    low = schema.get("minimum", schema.get("exclusiveMinimum", -float("inf")))
+    high = schema.get("maximum", schema.get("exclusiveMaximum", float("inf")))
+    barred = {schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")}
+    step = schema.get("multipleOf")
+    counted = range(int(low), int(high) + 1) if high - low < MOST_COUNTED else COUNTED
+    offered = [
+        *(json.loads(number) for number in said),
+        *counted,
+        *(bound for bound in (low, high) if abs(bound) < 1e15),
+    ]
+    fitting = [
+        number
+        for number in offered
+        if low <= number <= high
+        and number not in barred
+        and not (whole and number != int(number))
+        and not (step and number % step)
+    ]
+    return tuple(dict.fromkeys(_json(int(number) if number == int(number) else number) for number in fitting)) or ("0",)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _joined(pieces: Pieces) -> tuple[str | Hole, ...]:
+    """With neighbouring texts as one."""
+    joined: list[str | Hole] = []
+    for piece in pieces:
+        if isinstance(piece, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += piece
+        else:
+            joined.append(piece)
+    return tuple(joined)
+
+
+def _unfillable(problem: str, param: str) -> ProtocolError:
+    return ProtocolError(f"{param}: {problem}", code=errors.INVALID_VALUE, param=param)

@@ -1,0 +1,139 @@
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.settings import FunctionTool
+from runtime.server.tools.skeleton import Hole, Skeleton, check_tools, numbers_in, skeleton_of
+
+LIGHT = {
+    "type": "object",
+    "properties": {
+        "room": {"type": "string", "enum": ["kitchen", "Hall"]},
+        "on": {"type": "boolean"},
+        "note": {"type": "string", "maxLength": 5},
+    },
+    "required": ["room", "on"],
+}
+
+
+def test_keys_and_brackets_are_given_and_values_are_holes() -> None:
+    assert skeleton_of(LIGHT, "", "p").pieces == (
+        '{"room": ',
+        Hole("room", ('"kitchen"', '"Hall"')),
+        ', "on": ',
+        Hole("on", ("true", "false")),
+        "}",
+    )
+
+
+def test_everything_is_wanted_where_nothing_is_said_of_it() -> None:
+    everything = {key: value for key, value in LIGHT.items() if key != "required"}
+    assert [hole.name for hole in skeleton_of(everything, "", "p").holes] == ["room", "on", "note"]
+
+
+def test_strings_are_escaped_and_cut() -> None:
+    skeleton = skeleton_of({"properties": {"a": {"type": "string", "maxLength": 5}}}, "", "p")
+    assert json.loads(skeleton.filled({"a": 'x"\\\n\u0001 too long'})) == {"a": 'x"\\\n\u0001'}
+
+
+def test_no_parameters() -> None:
+    assert skeleton_of(None, "", "p").filled({}) == "{}"
+
+
+@pytest.mark.parametrize(
+    ("schema", "words", "offered"),
+    [
+        ({"type": "integer", "minimum": 2, "maximum": 4}, "seven apples", ("2", "3", "4")),
+        ({"type": "integer"}, "put 42 in", ("42", "0", "1")),
+        ({"type": "number", "exclusiveMinimum": 0, "maximum": 2.5}, "1.5 or zero", ("1.5", "1", "2", "2.5")),
+        ({"type": "integer", "multipleOf": 10, "minimum": 10, "maximum": 40}, "", ("10", "20", "30", "40")),
+    ],
+)
+def test_numbers(schema: dict[str, Any], words: str, offered: tuple[str, ...]) -> None:
+    (hole,) = skeleton_of({"properties": {"n": schema}}, words, "p").holes
+    assert hole.choices[: len(offered)] == offered
+
+
+def test_numbers_that_were_said() -> None:
+    assert numbers_in("Three times 21.5, minus -4, then twenty and 3") == ("3", "21.5", "-4", "20")
+
+
+def test_references_and_kinds_are_followed() -> None:
+    schema = {
+        "$defs": {"At": {"type": "object", "properties": {"x": {"enum": [1, 2]}, "y": {"const": "top"}}}},
+        "properties": {
+            "at": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/At"}]},
+            "tags": {"type": "array", "items": {"enum": ["a", "b"]}},
+        },
+    }
+    skeleton = skeleton_of(schema, "", "p")
+    assert [hole.name for hole in skeleton.holes] == ["at.x", "tags.0"]
+    assert json.loads(skeleton.filled({"at.x": "2", "tags.0": '"b"'})) == {"at": {"x": 2, "y": "top"}, "tags": ["b"]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ({"type": "array"}, "the parameters of a function are an object"),
+        ({"properties": {"when": {"type": "string", "format": "date"}}}, r"when: a pattern or a format"),
+        ({"properties": {"a": {"$ref": "#/nowhere"}}}, "leads nowhere"),
+        ({"properties": {"a": {"$ref": "#/properties/a"}}}, "references lead nowhere"),
+        ({"properties": {"a": 3}}, "a int came"),
+        ({"properties": {f"p{index}": {"type": "boolean"} for index in range(40)}}, "more than 32"),
+        ({"properties": {"a.b": {"type": "string"}, "a": {"properties": {"b": {"type": "string"}}}}}, "one path"),
+        ({"properties": {"a": {"type": "file"}}}, "type 'file' cannot be filled in"),
+    ],
+)
+def test_a_schema_that_cannot_be_filled(schema: dict[str, Any], told: str) -> None:
+    with pytest.raises(ProtocolError, match=told):
+        check_tools([FunctionTool(name="f", parameters=schema)], "session.tools")
+    check_tools(UNSET, "session.tools")
+
+
+def test_a_schema_without_an_end() -> None:
+    loop: dict[str, Any] = {"properties": {"a": {"$ref": "#"}}}
+    with pytest.raises(ProtocolError, match="nested more than"):
+        skeleton_of(loop, "", "p")
+
+
+scalars = st.one_of(
+    st.just({"type": "string"}),
+    st.just({"type": "boolean"}),
+    st.builds(lambda n: {"type": "string", "maxLength": n}, st.integers(0, 10)),
+    st.builds(
+        lambda low, size: {"type": "integer", "minimum": low, "maximum": low + size},
+        st.integers(-9, 9),
+        st.integers(0, 9),
+    ),
+    st.lists(st.text(max_size=5), min_size=1, max_size=4).map(lambda values: {"enum": values}),
+)
+names = st.text(min_size=1, max_size=6)
+
+
+def objects(values: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(names, values, max_size=3).map(
+        lambda properties: {"type": "object", "properties": properties, "required": list(properties)}
+    )
+
+
+schemas = st.recursive(
+    scalars, lambda inner: objects(inner) | inner.map(lambda items: {"type": "array", "items": items}), max_leaves=6
+)
+
+
+@given(objects(schemas), st.text(), st.data())
+def test_whatever_is_filled_in_is_valid(schema: dict[str, Any], words: str, data: st.DataObject) -> None:
+    try:
+        skeleton: Skeleton = skeleton_of(schema, words, "p")
+    except ProtocolError:
+        return  # nested too deep
+    values = {
+        hole.name: data.draw(st.sampled_from(hole.choices) if hole.choices else st.text()) for hole in skeleton.holes
+    }
+    jsonschema.validate(json.loads(skeleton.filled(values)), schema)
