@@ -32,6 +32,7 @@ MIN_SILENCE_MS, MAX_SILENCE_MS = 50, 10_000
 # What a slot's settings may be; see SlotSettings.
 MAX_SLOT_LENGTH = 1024  # positions
 MAX_SLOT_STEPS = 1024
+MAX_GAP = 64  # tokens the model fills in between given words
 MAX_CONFIDENCE_NOISE = 20.0
 MAX_PRIOR_WEIGHT = 2.0
 MAX_COMMIT_BOUND = 100.0  # nats, where it is an entropy

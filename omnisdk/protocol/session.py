@@ -129,6 +129,12 @@ class SessionRules:
         """Lay `wanted` over the settings. Naming `omni` opts in; its output and output_modalities are kept in line."""
         if wanted.omni is not UNSET:
             self._check_output(wanted.omni, "session.omni.output")
+            if wanted.omni.given is not UNSET:
+                raise _unsupported(
+                    "given came for a session; what stands in an answer belongs to one response; give it in "
+                    "response.create",
+                    "session.omni.given",
+                )
         self._check_modalities(wanted.output_modalities, "session.output_modalities")
         _check_audio(wanted.audio, "session.audio")
         _check_tools(merged(self.settings, wanted), "session")

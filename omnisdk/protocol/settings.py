@@ -11,6 +11,7 @@ from omnisdk.protocol.items import Item, ItemReference
 from omnisdk.protocol.limits import (
     MAX_COMMIT_BOUND,
     MAX_CONFIDENCE_NOISE,
+    MAX_GAP,
     MAX_GUIDANCE_SCALE,
     MAX_PENALTY,
     MAX_PREFIX_PADDING_MS,
@@ -70,6 +71,30 @@ class SlotSettings(Struct, kw_only=True):
     guidance_scale: Annotated[float, Meta(ge=0, le=MAX_GUIDANCE_SCALE)] | UnsetType | None = UNSET
 
 
+class GivenText(Struct, tag_field="type", tag="text", kw_only=True):
+    """Words that stand in a text slot. text: "{mask}" where the model is to fill in `gap` tokens."""
+
+    text: str
+    slot: str = "text"
+    gap: Annotated[int, Meta(ge=1, le=MAX_GAP)] = 1
+
+
+class GivenImage(Struct, tag_field="type", tag="image", kw_only=True):
+    """A picture of which a region is painted anew.
+
+    image_url: a data URL. box: the region, as left, top, right, bottom in its pixels; the last two are outside.
+    mask_url: or the region as a data URL of a PNG or WebP of the same size, transparent where it is.
+    """
+
+    image_url: str
+    slot: str = "image"
+    box: tuple[int, int, int, int] | None = None
+    mask_url: str | None = None
+
+
+Given = GivenText | GivenImage
+
+
 class OmniSettings(Struct, kw_only=True):
     """The extension. Giving it in session.update opts in to the omni.* events.
 
@@ -77,7 +102,8 @@ class OmniSettings(Struct, kw_only=True):
     recipe: the model's recipe by name, whatever output says; None chooses by what is said and wanted.
     partials: what partial states carry, one each `partial_every` denoise steps. seed: None for a fresh one each time.
     steps: denoise steps of the picture, None for the recipe's. generation: the numbers of slots, by slot name; they
-    go before `steps`. deadline_ms: past it the best so far is the answer.
+    go before `steps`. deadline_ms: past it the best so far is the answer. given: of one response, what stands in its
+    answer from the beginning; the model fills in the rest.
     """
 
     version: Literal["omni.v1"] | UnsetType = UNSET
@@ -89,6 +115,7 @@ class OmniSettings(Struct, kw_only=True):
     steps: Annotated[int, Meta(ge=MIN_STEPS, le=MAX_STEPS)] | UnsetType | None = UNSET
     generation: dict[str, SlotSettings] | UnsetType = UNSET
     deadline_ms: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
+    given: list[Given] | UnsetType = UNSET
 
 
 DEFAULT_OMNI = OmniSettings(

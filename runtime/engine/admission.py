@@ -16,6 +16,7 @@ from runtime.diffusion.confidence import ConfidenceRule
 from runtime.diffusion.mask_schedule import Schedule
 from runtime.diffusion.reference import ReferenceDecoding
 from runtime.engine import edits
+from runtime.engine.given import Given, GivenText, as_edits, num_positions, without_ends
 from runtime.engine.model import OmniModel
 from runtime.engine.preview import grid
 from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out, settled
@@ -65,15 +66,26 @@ class Admission:
         self._check_recipe(request.recipe, request.turns)
         _check_pace(request)
         turns = [EncodedTurn(turn.role, tuple(map(self._encode, turn.parts))) for turn in request.turns]
-        recipe = settled(turns, request.recipe, self._model.text, self._model.chat)
+        recipe = self._roomy(settled(turns, request.recipe, self._model.text, self._model.chat), request.given)
         if self._model.fidelity == "reference":
             if request.given or recipe.tail or any(slot.lead or slot.choices for slot in recipe.slots):
                 raise AdmissionError(UNCHANGEABLE)
             return self._admit_reference(turns, recipe)
-        canvas = edits.apply(self._lay_out(turns, recipe), request.given)
+        canvas = self._with_given(self._lay_out(turns, recipe), request.given)
         self._check_length(len(canvas))
         guided = any(slot.guidance_scale for slot in recipe.slots)
         return Admitted(recipe, canvas, self._lay_out(NOTHING_SAID, recipe) if guided else None)
+
+    def _with_given(self, canvas: Canvas, given: Sequence[Given]) -> Canvas:
+        model = self._model
+        laid = as_edits(canvas, given, model.vocabulary, model.text, self._image.encode)
+        return without_ends(edits.apply(canvas, laid), given)
+
+    def _roomy(self, recipe: Recipe, given: Sequence[Given]) -> Recipe:
+        """With text slots as long as what is given for them needs."""
+        needs = {part.slot: num_positions(part, self._model.text) for part in given if isinstance(part, GivenText)}
+        slots = (replace(slot, length=max(slot.length, needs.get(slot.name, 0))) for slot in recipe.slots)
+        return replace(recipe, slots=tuple(slots)) if needs else recipe
 
     def _admit_reference(self, turns: Sequence[EncodedTurn], recipe: Recipe) -> Admitted:
         vocabulary, alone = self._model.vocabulary, replace(recipe, slots=())

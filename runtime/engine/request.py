@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.engine.edits import Edit
+from runtime.engine.given import Given
 from runtime.engine.recipe import Recipe
 
 
@@ -61,4 +61,4 @@ class GenerationRequest:
     deadline_ms: int | None = None
     floor_steps: int = 1
     tenant: str = ""
-    given: tuple[Edit, ...] = ()
+    given: tuple[Given, ...] = ()

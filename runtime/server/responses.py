@@ -18,6 +18,7 @@ from omnisdk.protocol.response import Response
 from omnisdk.protocol.session import SessionRules, is_side
 from omnisdk.protocol.settings import OmniSettings, ResponseSettings, TokenLimit
 from runtime.engine.engine import Engine, Reply
+from runtime.engine.given import Given
 from runtime.engine.output import EngineOutput, Finished, Started, Usage
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import GenerationRequest, Part, SpeechPart, TextPart, Turn
@@ -27,6 +28,7 @@ from runtime.server.call_answer import CallAnswer
 from runtime.server.editing import edits_of, no_such_canvas, tuning_of
 from runtime.server.engine_bridge import EngineBridge
 from runtime.server.generation import check_generation, limited, with_generation
+from runtime.server.given import read_given
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.parts import read_item
@@ -90,6 +92,7 @@ class Responses:
         check_generation(self._model, wanted.omni, "response.omni")
         check_tools(wanted.tools, "response.tools")
         omni = self._rules.answer_omni(wanted)
+        given = await read_given(omni.given, "response.omni.given")
         items, parts = await self._read(wanted)
         turns = [*self._instructions(wanted), *turns_of(items, parts)]
         offer = Offer.of(self._rules.with_own(wanted), items)
@@ -98,17 +101,17 @@ class Responses:
         answer = self._enter(Answer, plan if task is None or offer.tools else _planned(plan, task))
         answer.begin()
         if offer.tools:
-            self._spawn(self._call_or_answer(answer, offer, turns, task))
+            self._spawn(self._call_or_answer(answer, offer, turns, task, given))
         elif task is not None:
-            self._submit(answer, task.recipe, task.turns)
+            self._submit(answer, task.recipe, task.turns, given)
 
     def _enter(self, kind: Callable[..., Answer], plan: AnswerPlan, **own: Any) -> Answer:
         answer = kind(plan, self._rules, self._outbox, self._assets, self._asset_url, new_id, **own)
         self._answers[plan.response.id] = answer
         return answer
 
-    def _submit(self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...]) -> None:
-        request = self._request(answer, recipe, turns)
+    def _submit(self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...], given: Sequence[Given] = ()) -> None:
+        request = replace(self._request(answer, recipe, turns), given=tuple(given))
         try:
             self._bridge.submit(request, self._take_output)
         except Exception as problem:
@@ -122,7 +125,9 @@ class Responses:
 
     # Tools
 
-    async def _call_or_answer(self, answer: Answer, offer: Offer, turns: Sequence[Turn], task: Task | None) -> None:
+    async def _call_or_answer(
+        self, answer: Answer, offer: Offer, turns: Sequence[Turn], task: Task | None, given: Sequence[Given]
+    ) -> None:
         """Begin the call of one of the tools or, where none is called, the answer."""
         try:
             decision = await Deciding(self._model, partial(self._ask, answer), answer.hear).decide(offer, turns)
@@ -150,7 +155,7 @@ class Responses:
         elif task is not None:
             answering = self._enter(Answer, _planned(answer.plan, task))
             answering.heard(answer)
-            self._submit(answering, task.recipe, task.turns)
+            self._submit(answering, task.recipe, task.turns, given)
 
     async def _ask(self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...]) -> Finished:
         """A request of its own on the way to an answer; cancelled with it."""

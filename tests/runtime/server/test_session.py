@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runtime.engine.given import GivenImage, GivenText
 from runtime.engine.request import ImagePart, SpeechPart, TextPart
 from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
@@ -503,6 +504,24 @@ class TestBadInput:
         monkeypatch.setattr("omnisdk.protocol.limits.MAX_CONVERSATION_MEDIA_BYTES", 1000)
         error = client.refused({"type": "conversation.item.create", "item": image_item(png(40, 40))})
         assert error["code"] == "conversation_too_large"
+
+
+class TestGiven:
+    def test_what_is_given_reaches_the_engine(self, omni: WireClient, engine: ScriptedEngine) -> None:
+        omni.say("a red ball")
+        picture = f"data:image/png;base64,{base64.b64encode(png()).decode()}"
+        image = {"type": "image", "image_url": picture, "box": [0, 0, 2, 2]}
+        omni.answer(omni={"given": [{"type": "text", "text": "a {mask} ball"}, image]})
+        text, drawn = engine.submitted[-1].given
+        assert text == GivenText("text", ("a ", " ball"))
+        assert isinstance(drawn, GivenImage)
+        omni.answer()
+        assert engine.submitted[-1].given == ()
+
+    def test_a_session_is_given_nothing(self, omni: WireClient) -> None:
+        wanted = {"given": [{"type": "text", "text": "x"}]}
+        error = omni.refused({"type": "session.update", "session": {"omni": wanted}})
+        assert error["param"] == "session.omni.given"
 
 
 class TestBesideTheConversation:
