@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from omnisdk.agent import Agent, AgentResult
     from omnisdk.client import AsyncClient, Client, Session
-    from omnisdk.conversation import Conversation, Item, Text
+    from omnisdk.conversation import Conversation, Item, Text, ToolCall, ToolResult
     from omnisdk.editing import Box, Change, Edit
     from omnisdk.errors import (
         ConnectFailed,
@@ -23,12 +24,24 @@ if TYPE_CHECKING:
         ServerError,
         SettingsError,
     )
+    from omnisdk.fill import Gaps, Repaint
     from omnisdk.media import Image, PreviewImage, Speech
     from omnisdk.response import Partial, Response, Timing
     from omnisdk.session import AsyncSession
     from omnisdk.settings import GenerationSettings, SlotSettings
+    from omnisdk.tools import Tool, ToolContext, ToolError, tool
 
 _HOME = {
+    "tool": "tools",
+    "ToolError": "tools",
+    "ToolContext": "tools",
+    "Tool": "tools",
+    "ToolResult": "conversation",
+    "ToolCall": "conversation",
+    "Repaint": "fill",
+    "Gaps": "fill",
+    "AgentResult": "agent",
+    "Agent": "agent",
     "AsyncClient": "client",
     "Client": "client",
     "Session": "client",
@@ -59,6 +72,8 @@ _HOME = {
 }
 
 __all__ = [
+    "Agent",
+    "AgentResult",
     "AsyncClient",
     "AsyncSession",
     "Box",
@@ -68,6 +83,7 @@ __all__ = [
     "ConnectionLost",
     "Conversation",
     "Edit",
+    "Gaps",
     "GenerationSettings",
     "Image",
     "Item",
@@ -76,6 +92,7 @@ __all__ = [
     "OmniError",
     "Partial",
     "PreviewImage",
+    "Repaint",
     "Response",
     "ResponseFailed",
     "ResponseUnfinished",
@@ -86,6 +103,12 @@ __all__ = [
     "Speech",
     "Text",
     "Timing",
+    "Tool",
+    "ToolCall",
+    "ToolContext",
+    "ToolError",
+    "ToolResult",
+    "tool",
 ]
 
 

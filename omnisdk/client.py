@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -20,6 +20,8 @@ from omnisdk.response import Response
 from omnisdk.session import AsyncSession
 from omnisdk.settings import GenerationSettings
 from omnisdk.speaking import Speaking
+
+T = TypeVar("T")
 
 
 class AsyncClient:
@@ -81,13 +83,15 @@ class AsyncClient:
 
     async def ask(self, *parts: PartLike, **settings: Any) -> Response:
         """One question of words, Speech and Images, one finished answer."""
+        own = {"fill": settings.pop("fill")} if "fill" in settings else {}
         async with self.session(**settings) as session:
-            return await session.ask(*parts)
+            return await session.ask(*parts, **own)
 
     async def respond(self, conversation: Conversation, **settings: Any) -> Response:
         """The finished answer to a conversation, which stays as it is: `conversation.add(answer)` is the next one."""
+        own = {"fill": settings.pop("fill")} if "fill" in settings else {}
         async with self.session(conversation, **settings) as session:
-            return await session.respond()
+            return await session.respond(**own)
 
 
 class Client:
@@ -138,6 +142,14 @@ class Client:
     def respond(self, conversation: Conversation, **settings: Any) -> Response:
         """The finished answer to a conversation, which stays as it is: `conversation.add(answer)` is the next one."""
         return self._running_portal().call(lambda: self._client.respond(conversation, **settings))
+
+    def call(self, work: Callable[[AsyncClient], Coroutine[Any, Any, T]]) -> T:
+        """What `work` gives, done with the AsyncClient behind this one, on its own thread."""
+
+        async def worked() -> T:
+            return await work(self._client)
+
+        return self._running_portal().call(worked)
 
     def _running_portal(self) -> BlockingPortal:
         if self._portal is None:

@@ -32,8 +32,31 @@ class Text:
         return self.text
 
 
-Part = Text | Speech | Image
-PartLike = str | Text | Speech | Image
+@dataclass(frozen=True)
+class ToolCall:
+    """The model asks for a tool. arguments: a JSON object."""
+
+    name: str
+    arguments: str
+    call_id: str
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.arguments})"
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What the tool of a call gave."""
+
+    call_id: str
+    output: str
+
+    def __str__(self) -> str:
+        return self.output
+
+
+Part = Text | Speech | Image | ToolCall | ToolResult
+PartLike = str | Text | Speech | Image | ToolCall | ToolResult
 
 
 @dataclass(frozen=True)
@@ -90,6 +113,9 @@ def new_item(role: Role, *parts: PartLike) -> Item:
     """An item of words, speech and pictures with a fresh id. Raises OmniError if there is none of them."""
     if not parts:
         raise OmniError("an item needs at least one part; give text, Speech or Image")
+    alone = [part for part in parts if isinstance(part, ToolCall | ToolResult)]
+    if alone and len(parts) > 1:
+        raise OmniError(f"a {type(alone[0]).__name__} is an item of its own; send it alone")
     return Item(f"item_{secrets.token_hex(8)}", role, tuple(_part(part) for part in parts))
 
 
@@ -111,8 +137,13 @@ def reduce(conversation: Conversation, event: events.ServerEvent) -> Conversatio
     return conversation
 
 
-def item_to_wire(item: Item) -> items.Message:
+def item_to_wire(item: Item) -> items.Item:
     """The item as it is sent. Of the assistant only the words, written or spoken: a client cannot say the rest."""
+    for part in item.parts:
+        if isinstance(part, ToolCall):
+            return items.FunctionCall(id=item.id, name=part.name, arguments=part.arguments, call_id=part.call_id)
+        if isinstance(part, ToolResult):
+            return items.FunctionCallOutput(id=item.id, call_id=part.call_id, output=part.output)
     if item.role == "assistant":
         said: list[items.ContentPart] = [items.OutputText(text=words) for words in spoken_words(item)]
     else:
@@ -132,12 +163,16 @@ def _words(part: Part) -> str | None:
     return part.transcript if isinstance(part, Speech) else None
 
 
-def item_from_wire(message: items.Message) -> Item:
+def item_from_wire(message: items.Item) -> Item:
     """The item as the server tells it; media that it does not echo are left out."""
+    status = message.status or "completed"
+    if isinstance(message, items.FunctionCall):
+        call = ToolCall(message.name, message.arguments, message.call_id or "")
+        return Item(message.id or "", "assistant", (call,), status)
+    if isinstance(message, items.FunctionCallOutput):
+        return Item(message.id or "", "user", (ToolResult(message.call_id, message.output),), status)
     parts = (_part_from_wire(part) for part in message.content)
-    return Item(
-        message.id or "", message.role, tuple(part for part in parts if part is not None), message.status or "completed"
-    )
+    return Item(message.id or "", message.role, tuple(part for part in parts if part is not None), status)
 
 
 def _part_to_wire(part: Part) -> items.ContentPart:
@@ -149,6 +184,8 @@ def _part_to_wire(part: Part) -> items.ContentPart:
             return items.InputAudio(audio=base64.b64encode(pcm).decode("ascii"))
         case Image():
             return items.InputImage(image_url=part.data_url(MAX_IMAGE_BYTES))
+        case _:
+            raise OmniError(f"{type(part).__name__} is an item of its own; send it alone")
 
 
 def _part_from_wire(part: items.ContentPart) -> Part | None:
@@ -166,11 +203,9 @@ def _part_from_wire(part: items.ContentPart) -> Part | None:
 
 def _with_wire_item(conversation: Conversation, wire: items.Item) -> Conversation:
     """What the server knows of an item, over what is known here: the media themselves stay as they are."""
-    if not isinstance(wire, items.Message):
-        return conversation
     fresh = item_from_wire(wire)
     known = conversation.item(fresh.id)
-    if known is None:
+    if known is None or not isinstance(wire, items.Message):
         return conversation.add(fresh)
     media = tuple(part for part in known.parts if not isinstance(part, Text))
     texts = tuple(part for part in fresh.parts if isinstance(part, Text))
@@ -214,6 +249,6 @@ def _transcribed(part: Part, transcript: str) -> Part:
 def _part(part: PartLike) -> Part:
     if isinstance(part, str):
         return Text(part)
-    if isinstance(part, Text | Speech | Image):
+    if isinstance(part, Text | Speech | Image | ToolCall | ToolResult):
         return part
     raise OmniError(f"{type(part).__name__} cannot be said; give text, Speech(...) or Image(...)")

@@ -12,12 +12,11 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from omnisdk.conversation import Item, Text, item_from_wire
+from omnisdk.conversation import Item, Text, ToolCall, item_from_wire
 from omnisdk.editing import Change, Edit
 from omnisdk.errors import OmniError, ResponseFailed, ResponseUnfinished
 from omnisdk.media import Image, PreviewImage, Speech
 from omnisdk.protocol import events
-from omnisdk.protocol import items as wire_items
 from omnisdk.protocol import response as wire_response
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 
@@ -150,6 +149,7 @@ class Response:
         self.id: str | None = None
         self.canvas_id: str | None = None
         self.item_id: str | None = None
+        self.tool_calls: tuple[ToolCall, ...] = ()
         self.status: Status = "in_progress"
         self.reason: str | None = None
         self.usage: wire_response.Usage | None = None
@@ -256,12 +256,14 @@ class Response:
         words = (Text(self.text),) if self.text else ()
         said = words if self.speech is None else (self.speech,)
         status: Literal["completed", "incomplete"] = "completed" if self.status == "completed" else "incomplete"
-        return Item(self.item_id or f"item_of_{self.id}", "assistant", (*said, *self.images), status)
+        parts = (*said, *self.images, *self.tool_calls)
+        return Item(self.item_id or f"item_of_{self.id}", "assistant", parts, status)
 
     def __repr__(self) -> str:
         if not self._finished:
             return f"Response(status='in_progress', {self._published or 'no partial yet'})"
         parts = [f"text={self.text!r}"] if self.text else []
+        parts += [f"calls {call}" for call in self.tool_calls]
         parts += [f"speech={self.speech}"] if self.speech is not None else []
         parts += [f"image={self.image}"] if self._pictures else []
         parts += [f"transcript={self._transcript!r}"] if self._transcript is not None else []
@@ -354,8 +356,9 @@ class Response:
             self._publish(self._building)
         self.status = ended.status
         self.usage = ended.usage
-        items = [item_from_wire(item) for item in ended.output if isinstance(item, wire_items.Message)]
+        items = [item_from_wire(item) for item in ended.output]
         self.item_id = items[0].id if items else None
+        self.tool_calls = tuple(part for item in items for part in item.parts if isinstance(part, ToolCall))
         self._texts = [part.text for item in items for part in item.parts if isinstance(part, Text)]
         self.reason = _reason(ended)
         if ended.status == "failed":

@@ -19,8 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.http11 import Response as HttpResponse
 
 from omnisdk.audio_file import Pcm
-from omnisdk.conversation import Conversation, Item, PartLike, item_to_wire, new_item, reduce, spoken_words
-from omnisdk.errors import ConnectFailed, ConnectionLost, OmniError, ServerError
+from omnisdk.conversation import Conversation, Item, PartLike, ToolCall, item_to_wire, new_item, reduce, spoken_words
+from omnisdk.errors import ConnectFailed, ConnectionLost, OmniError, ServerError, SettingsError
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import events, wire
 from omnisdk.protocol import settings as wire_settings
@@ -28,11 +28,13 @@ from omnisdk.protocol.limits import MAX_INBOUND_FRAME_BYTES, WIRE_SAMPLE_RATE_HZ
 from omnisdk.response import CanvasChange, Response
 from omnisdk.settings import GenerationSettings
 from omnisdk.speaking import Speaking
+from omnisdk.tools import Tool
 
 SUBPROTOCOL = wire_settings.OMNI_VERSION
 REALTIME_PATH = "/v1/realtime"
 CHUNK_SAMPLES = WIRE_SAMPLE_RATE_HZ // 2  # half a second of speech a frame
 MAX_UNSENT_EVENTS = 64
+OUTSIDE_OMNI = ("tools", "tool_choice", "fill")  # settings that have places of their own
 CONNECT_TIMEOUT_S = 20.0
 
 
@@ -63,10 +65,12 @@ class AsyncSession:
     ) -> None:
         self.url = realtime_url(url)
         self.settings = settings or GenerationSettings()
-        self.conversation = Conversation(system=conversation.system if conversation else None)
+        if self.settings.fill is not None:
+            raise SettingsError("fill belongs to one answer; give it to respond(...) or ask(...)")
+        self.conversation = Conversation(system=None if conversation is None else conversation.system)
         self.capabilities: events.OmniSessionCapabilities | None = None
         self.last_response: Response | None = None
-        self._opening_items = conversation.items if conversation else ()
+        self._opening_items = () if conversation is None else conversation.items
         self._api_key = api_key
         self.run: Callable[[Any], Any] | None = None  # how a thread without this loop waits; set by the sync client
         self._socket: ClientConnection | None = None
@@ -233,7 +237,7 @@ class AsyncSession:
             shown = new_item("user", *pictures)
             self._stand_ins.add(shown.id)
             await self._create(shown)
-        if item.role != "assistant" or spoken_words(item):
+        if item.role != "assistant" or spoken_words(item) or isinstance(item.parts[0], ToolCall):
             await self._create(item)
 
     async def _add_item(self, item: Item) -> Item:
@@ -438,6 +442,10 @@ def _session_update(event_id: str, settings: GenerationSettings, system: str | N
     )
     if system is not None:
         session.instructions = system
+    if settings.tools is not None:
+        session.tools = [_function(tool) for tool in settings.tools]
+    if settings.tool_choice is not None:
+        session.tool_choice = _choice(settings.tool_choice)
     return events.SessionUpdate(event_id=event_id, session=session)
 
 
@@ -445,15 +453,31 @@ def _response_create(event_id: str, settings: GenerationSettings) -> events.Resp
     response = wire_settings.ResponseSettings(metadata={"client_event_id": event_id})
     if settings.given:
         response.omni = _omni(settings)
+    if settings.tools is not None:
+        response.tools = [_function(tool) for tool in settings.tools]
+    if settings.tool_choice is not None:
+        response.tool_choice = _choice(settings.tool_choice)
     return events.ResponseCreate(event_id=event_id, response=response)
 
 
 def _omni(settings: GenerationSettings, **more: Any) -> wire_settings.OmniSettings:
-    given = {**settings.given, **more}
+    given = {name: value for name, value in settings.given.items() if name not in OUTSIDE_OMNI} | more
     if settings.slots is not None:
         given["generation"] = {name: slot.given for name, slot in settings.slots.items()}
         del given["slots"]
-    return msgspec.convert(given, wire_settings.OmniSettings)
+    omni = msgspec.convert(given, wire_settings.OmniSettings)
+    if settings.fill is not None:
+        omni.given = [part.to_wire() for part in settings.fill]
+    return omni
+
+
+def _function(tool: Tool[..., Any]) -> wire_settings.FunctionTool:
+    return wire_settings.FunctionTool(name=tool.name, description=tool.description, parameters=tool.schema)
+
+
+def _choice(name: str) -> wire_settings.ToolChoice:
+    general: dict[str, wire_settings.ToolChoice] = {"none": "none", "auto": "auto", "required": "required"}
+    return general.get(name) or wire_settings.ToolChoiceFunction(name=name)
 
 
 def _item_id(event: events.ServerEvent) -> str | None:

@@ -17,8 +17,10 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from omnisdk.errors import SettingsError
+from omnisdk.fill import Gaps, Repaint
 from omnisdk.protocol import limits
 from omnisdk.protocol.settings import CommitRule, ConfidenceRule, OutputModality, PartialKind, Schedule
+from omnisdk.tools import Tool
 
 
 class SlotSettings(BaseModel):
@@ -85,12 +87,14 @@ class GenerationSettings(BaseModel):
     recipe: the model's recipe by name, whatever output says; by default it follows from what is said and wanted.
     steps: denoise steps of the picture, fewer is faster. slots: the numbers of single slots, as in
     slots={"image": SlotSettings(steps=24, temperature=0.7)}; they go before `steps`. seed: repeats an answer.
+    tools: functions the model may call; tool_choice: "auto", "none", "required" or the name of one. fill: what stands
+    in the answer from the beginning, Gaps("two {mask} on blue") or Repaint(image, Box(...)); of one answer only.
     partials: what a partial shows. partial_every: one partial each so many steps. deadline_ms: best so far by then.
 
     Raises SettingsError for an unknown name or a value out of range.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     output: tuple[OutputModality, ...] | None = Field(default=None, min_length=1)
     recipe: str | None = Field(default=None, min_length=1)
@@ -100,6 +104,9 @@ class GenerationSettings(BaseModel):
     partials: PartialKind | None = None
     partial_every: int | None = Field(default=None, ge=1, le=limits.MAX_STEPS)
     deadline_ms: int | None = Field(default=None, ge=1)
+    tools: tuple[Tool[..., Any], ...] | None = None
+    tool_choice: str | None = None
+    fill: tuple[Gaps | Repaint, ...] | None = None
 
     def __init__(
         self,
@@ -112,6 +119,9 @@ class GenerationSettings(BaseModel):
         partials: PartialKind | None = None,
         partial_every: int | None = None,
         deadline_ms: int | None = None,
+        tools: Sequence[Tool[..., Any]] | None = None,
+        tool_choice: str | None = None,
+        fill: Gaps | Repaint | Sequence[Gaps | Repaint] | None = None,
         **unknown: object,
     ) -> None:
         try:
@@ -124,6 +134,9 @@ class GenerationSettings(BaseModel):
                 partials=partials,
                 partial_every=partial_every,
                 deadline_ms=deadline_ms,
+                tools=tools,
+                tool_choice=tool_choice,
+                fill=(fill,) if isinstance(fill, Gaps | Repaint) else fill,
                 **unknown,
             )
         except ValidationError as error:

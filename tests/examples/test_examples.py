@@ -12,6 +12,8 @@ import pytest
 from omnisdk.media import Image, Speech
 from tests.support import fake_runtime
 from tests.support.fake_runtime import HEARD, REPLY
+from tests.support.live_server import serving
+from tests.support.scripted_engine import ScriptedEngine
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -73,3 +75,21 @@ def test_change_your_mind(url: str, tmp_path: Path) -> None:
     shown = run_example("change_your_mind.py", "apples", tmp_path / "picture.png", url)
     assert "the right half was taken away after step 2" in shown
     assert Image(tmp_path / "picture.png").size == (80, 80)
+
+
+@pytest.fixture(scope="module")
+def real_url() -> Iterator[str]:
+    """The real server, its engine on a script."""
+    with serving(ScriptedEngine(texts={"text": REPLY, "arguments.room": '"hall"', "arguments.on": "true"})) as url:
+        yield url
+
+
+def test_tools(real_url: str) -> None:
+    shown = run_example("tools.py", "light in the hall please", real_url)
+    assert 'set_light({"room": "hall", "on": true}) -> the light in the hall is on' in shown
+    assert REPLY in shown
+
+
+def test_repaint(real_url: str, tmp_path: Path) -> None:
+    run_example("repaint.py", "two apples", "a banana", tmp_path / "after.png", real_url)
+    assert Image(tmp_path / "after.png").size == (32, 32)
