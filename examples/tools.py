@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from typing import Literal
 
 from omnisdk import Agent, Client, tool
 
@@ -14,13 +15,13 @@ class Room(StrEnum):
 
 
 @tool
-def set_light(room: Room, on: bool) -> str:
+def set_light(room: Room, state: Literal["on", "off"]) -> str:
     """Turn a light on or off.
 
     Args:
         room: the room it is in
     """
-    return f"the light in the {room} is {'on' if on else 'off'}"
+    return f"the light in the {room} is {state}"
 
 
 def main(words: str, url: str | None = None) -> None:

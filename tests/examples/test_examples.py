@@ -80,13 +80,13 @@ def test_change_your_mind(url: str, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def real_url() -> Iterator[str]:
     """The real server, its engine on a script."""
-    with serving(ScriptedEngine(texts={"text": REPLY, "arguments.room": '"hall"', "arguments.on": "true"})) as url:
+    with serving(ScriptedEngine(texts={"text": REPLY, "arguments.room": '"hall"', "arguments.state": '"off"'})) as url:
         yield url
 
 
 def test_tools(real_url: str) -> None:
-    shown = run_example("tools.py", "light in the hall please", real_url)
-    assert 'set_light({"room": "hall", "on": true}) -> the light in the hall is on' in shown
+    shown = run_example("tools.py", "switch the lights there", real_url)
+    assert 'set_light({"room": "hall", "state": "off"}) -> the light in the hall is off' in shown
     assert REPLY in shown
 
 

@@ -5,8 +5,9 @@ inside of a string.
 """
 
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ COUNTING = (
 )
 TENS = {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100}
 NUMBER_WORDS = {word: number for number, word in enumerate(COUNTING.split())} | TENS
+_WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -63,13 +65,13 @@ def _inside(hole: Hole, value: str) -> str:
 def skeleton_of(schema: Mapping[str, Any] | None, words: str, param: str) -> Skeleton:
     """The skeleton of a JSON Schema of an object.
 
-    words: what was said; its numbers are offered where a number is wanted. Raises ProtocolError, about `param`, for a
-    schema that has no skeleton.
+    words: what was said. Where something that a value may be was said, nothing else is offered. Raises ProtocolError,
+    about `param`, for a schema that has no skeleton.
     """
     root = schema or {"type": "object", "properties": {}}
     if root.get("type", "object") != "object":
         raise _unfillable(f"type {root['type']!r} came; the parameters of a function are an object", param)
-    pieces = _joined(_object(root, root, numbers_in(words), (), param, 0))
+    pieces = _joined(_object(root, root, Said.of(words), (), param, 0))
     names = [piece.name for piece in pieces if isinstance(piece, Hole)]
     if len(set(names)) < len(names):
         raise _unfillable("two of its values have one path; leave dots out of the names of properties", param)
@@ -95,12 +97,32 @@ def numbers_in(words: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(number for _, number in sorted(found)))
 
 
+@dataclass(frozen=True)
+class Said:
+    """words: in small letters, between blanks. numbers: as JSON."""
+
+    words: str
+    numbers: tuple[str, ...]
+
+    @classmethod
+    def of(cls, words: str) -> "Said":
+        return cls(_plain(words), numbers_in(words))
+
+    def names(self, value: Any) -> bool:
+        """Whether a value of an enumeration was said."""
+        return isinstance(value, str) and bool(_plain(value).strip()) and _plain(value) in self.words
+
+
+def _plain(words: str) -> str:
+    return f" {' '.join(_WORD.findall(words.lower()))} "
+
+
 Pieces = Iterator[str | Hole]
 Path = tuple[str, ...]
 
 
 def _object(
-    schema: Mapping[str, Any], root: Mapping[str, Any], said: Sequence[str], path: Path, param: str, depth: int
+    schema: Mapping[str, Any], root: Mapping[str, Any], said: Said, path: Path, param: str, depth: int
 ) -> Pieces:
     """What is required; all there is where nothing is said about that."""
     properties = schema.get("properties", {})
@@ -112,13 +134,15 @@ def _object(
     yield "}"
 
 
-def _value(schema: Any, root: Mapping[str, Any], said: Sequence[str], path: Path, param: str, depth: int) -> Pieces:
+def _value(schema: Any, root: Mapping[str, Any], said: Said, path: Path, param: str, depth: int) -> Pieces:
     if depth > MAX_DEPTH:
         raise _unfillable(f"objects are nested more than {MAX_DEPTH} deep; flatten them", param)
     schema = _resolved(schema, root, param)
     name = ".".join(path)
     choices = _choices(schema, said)
     kind = _kind(schema)
+    if choices == ():
+        raise _unfillable("no number fits; widen its bounds", param)
     if choices is not None:
         yield Hole(name, choices) if len(choices) > 1 else choices[0]
     elif kind == "object":
@@ -129,12 +153,12 @@ def _value(schema: Any, root: Mapping[str, Any], said: Sequence[str], path: Path
             schema.get("items", {"type": "string"}), root, said, (*path, "0"), f"{param}.items", depth + 1
         )
         yield "]"
-    elif kind == "string" and not {"pattern", "format"} & schema.keys():
+    elif kind == "string" and not {"pattern", "format", "minLength"} & schema.keys():
         yield '"'
         yield Hole(name, max_length=schema.get("maxLength"))
         yield '"'
     else:
-        told = "a pattern or a format" if kind == "string" else f"type {kind!r}"
+        told = "a pattern, a format or a least length" if kind == "string" else f"type {kind!r}"
         raise _unfillable(
             f"{told} cannot be filled in; use string, integer, number, boolean, enum, array or object", param
         )
@@ -171,12 +195,13 @@ def _kind(schema: Mapping[str, Any]) -> str:
     return str(kind) if kind is not None else "object" if "properties" in schema else "string"
 
 
-def _choices(schema: Mapping[str, Any], said: Sequence[str]) -> tuple[str, ...] | None:
+def _choices(schema: Mapping[str, Any], said: Said) -> tuple[str, ...] | None:
     """All a value may be, as JSON; None if it cannot be counted."""
     if "const" in schema:
         return (_json(schema["const"]),)
     if schema.get("enum"):
-        return tuple(dict.fromkeys(map(_json, schema["enum"])))
+        named = [value for value in schema["enum"] if said.names(value)]
+        return tuple(dict.fromkeys(map(_json, named or schema["enum"])))
     kind = _kind(schema)
     if kind == "boolean":
         return ("true", "false")
@@ -185,26 +210,30 @@ def _choices(schema: Mapping[str, Any], said: Sequence[str]) -> tuple[str, ...] 
     return _numbers(schema, said, whole=kind == "integer") if kind in ("integer", "number") else None
 
 
-def _numbers(schema: Mapping[str, Any], said: Sequence[str], whole: bool) -> tuple[str, ...]:
-    low = schema.get("minimum", schema.get("exclusiveMinimum", -float("inf")))
-    high = schema.get("maximum", schema.get("exclusiveMaximum", float("inf")))
+def _numbers(schema: Mapping[str, Any], said: Said, whole: bool) -> tuple[str, ...]:
+    """Those that were said if one of them fits, else all of a short range, or small ones and the bounds of a long one;
+    none if nothing fits."""
+    low = schema.get("minimum", schema.get("exclusiveMinimum", -math.inf))
+    high = schema.get("maximum", schema.get("exclusiveMaximum", math.inf))
     barred = {schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")}
     step = schema.get("multipleOf")
-    counted = range(int(low), int(high) + 1) if high - low < MOST_COUNTED else COUNTED
-    offered = [
-        *(json.loads(number) for number in said),
-        *counted,
-        *(bound for bound in (low, high) if abs(bound) < 1e15),
-    ]
-    fitting = [
-        number
-        for number in offered
-        if low <= number <= high
-        and number not in barred
-        and not (whole and number != int(number))
-        and not (step and number % step)
-    ]
-    return tuple(dict.fromkeys(_json(int(number) if number == int(number) else number) for number in fitting)) or ("0",)
+
+    def fitting(numbers: Iterable[float]) -> tuple[str, ...]:
+        fit = (
+            number
+            for number in numbers
+            if low <= number <= high
+            and number not in barred
+            and not (whole and number != int(number))
+            and not (step and number % step)
+        )
+        return tuple(dict.fromkeys(_json(int(number) if number == int(number) else number) for number in fit))
+
+    short = high - low < MOST_COUNTED
+    counted = range(math.floor(low), math.floor(high) + 1) if short else COUNTED
+    bounds = [bound for bound in (low, high) if abs(bound) < LARGEST]
+    between = [(low + high) / 2] if short else []
+    return fitting(map(json.loads, said.numbers)) or fitting([*counted, *bounds]) or fitting(between)
 
 
 def _json(value: Any) -> str:

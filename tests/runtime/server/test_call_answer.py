@@ -104,7 +104,7 @@ def test_the_output_of_a_call_is_answered(client: WireClient) -> None:
 def test_the_values_are_seen_while_they_are_filled_in(url: str) -> None:
     with connected(url, subprotocols=["omni.v1"]) as client:
         client.ask({"type": "session.update", "session": {"tools": [LIGHT]}}, "session.updated")
-        client.say("light in the hall")
+        client.say("more light")
         call(client)
         (created,) = client.of_type("omni.canvas.created")
         assert [slot["name"] for slot in created["slots"]] == ["arguments.room", "arguments.level", "arguments.note"]
