@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-slow check lint bench eval train
+.PHONY: help setup demo test test-slow test-clients check lint bench eval train
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -33,6 +33,12 @@ test: setup ## run the quick tests, warnings as errors
 
 test-slow: setup ## run the tests that take long: quality, load, clients we did not write
 	$(BIN)/python -m pytest -q -m 'slow or wild or eval'
+
+test-clients: setup ## drive the server with voice frameworks we did not write, in an environment of their own
+	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r tests/clients_in_the_wild/requirements.txt
+	$(BIN)/python -m pytest -q -m wild tests/clients_in_the_wild
 
 lint: setup ## format, style, types and rules of import
 	$(BIN)/ruff format --check .
