@@ -8,10 +8,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
+from omnisdk.protocol import errors
+from omnisdk.protocol.errors import ProtocolError
 from runtime.engine.engine import Engine
 from runtime.server.assets import AssetStore
 from runtime.server.auth import Refusal, refusal
 from runtime.server.connection import Connections, refusal_response
+from runtime.server.images import Images, error_body
 from runtime.server.model_card import ModelCard
 from runtime.server.partials import PNG
 from runtime.server.settings import ServerSettings
@@ -25,6 +28,7 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
     assets = AssetStore(settings.max_asset_bytes)
     connections = Connections(engine, model, settings, assets)
     readiness = Readiness(model.name)
+    images = Images(engine, model, assets)
 
     def guarded(endpoint: Endpoint) -> Endpoint:
         async def checked(request: Request) -> Response:
@@ -59,9 +63,24 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
         Route("/readyz", readiness.endpoint),
         Route("/v1/models", guarded(models)),
         Route("/v1/models/{name:path}", guarded(one_model)),
+        Route("/v1/images/generations", guarded(told(images.generations)), methods=["POST"]),
+        Route("/v1/images/edits", guarded(told(images.edits)), methods=["POST"]),
         Route("/v1/assets/{asset_id}", asset),  # no key: its id is one, and a page's <img> can show no other
     ]
     return Starlette(routes=routes, lifespan=readiness.lifespan)
+
+
+def told(endpoint: Endpoint) -> Endpoint:
+    """What breaks a rule is told as OpenAI's API tells it."""
+
+    async def tried(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except ProtocolError as error:
+            status = 500 if error.kind == errors.SERVER_ERROR else 400
+            return JSONResponse({"error": error_body(error)}, status)
+
+    return tried
 
 
 class Readiness:

@@ -65,9 +65,13 @@ def _boxed(box: tuple[int, int, int, int], size: tuple[int, ...], path: str) -> 
 def _transparent(url: str, size: tuple[int, ...], path: str) -> NDArray[np.bool_]:
     param = f"{path}.mask_url"
     _decoded(url, param)  # whether it is a picture, and no larger than allowed
-    with Image.open(io.BytesIO(_bytes(url, param))) as picture:
-        alpha = np.asarray(picture.convert("RGBA"))[..., 3]
-    return transparent_in(alpha, size, param)
+    return transparent_in(alpha_of(_bytes(url, param)), size, param)
+
+
+def alpha_of(encoded: bytes) -> NDArray[np.uint8]:
+    """(height, width) of a picture that can be decoded; 255 everywhere if it has no transparency."""
+    with Image.open(io.BytesIO(encoded)) as picture:
+        return np.asarray(picture.convert("RGBA"))[..., 3]
 
 
 def transparent_in(alpha: NDArray[np.uint8], size: tuple[int, ...], param: str) -> NDArray[np.bool_]:

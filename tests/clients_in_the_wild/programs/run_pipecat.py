@@ -4,7 +4,15 @@ import asyncio
 import json
 import sys
 
-from pipecat.frames.frames import EndFrame, ErrorFrame, Frame, LLMContextFrame, LLMFullResponseEndFrame, TTSAudioRawFrame, TTSTextFrame
+from pipecat.frames.frames import (
+    EndFrame,
+    ErrorFrame,
+    Frame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    TTSAudioRawFrame,
+    TTSTextFrame,
+)
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.runner import PipelineRunner
 from pipecat.pipeline.task import PipelineTask

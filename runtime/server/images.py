@@ -1,0 +1,231 @@
+"""Pictures over plain HTTP, as OpenAI's images API has them: drawn from words, or a region of one painted anew.
+
+With `stream`, partial pictures come as server-sent events before the finished one.
+"""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from omnisdk.protocol import errors, limits
+from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.settings import DEFAULT_OMNI, OmniSettings, merged
+from runtime.codecs.image import ImageError, decode_image, encode_png
+from runtime.engine.engine import Engine
+from runtime.engine.given import GivenImage
+from runtime.engine.output import EngineOutput, Finished, StepOutput, Usage
+from runtime.engine.request import GenerationRequest, TextPart, Turn
+from runtime.server.assets import AssetStore
+from runtime.server.engine_bridge import EngineBridge
+from runtime.server.given import alpha_of, transparent_in
+from runtime.server.model_card import ModelCard
+from runtime.server.responses import new_id
+from runtime.server.task import choose_task
+from runtime.server.usage import usage_of
+
+MAX_PICTURES = 4
+MAX_PARTIALS = 3
+SEED_BITS = 32
+
+
+class ImageRequest(Struct, kw_only=True):
+    """What of OpenAI's request counts here; the rest is passed over. seed: ours, repeats a picture."""
+
+    prompt: Annotated[str, Meta(min_length=1, max_length=limits.MAX_TEXT_LENGTH)]
+    n: Annotated[int, Meta(ge=1, le=MAX_PICTURES)] = 1
+    response_format: Literal["b64_json", "url"] = "b64_json"
+    stream: bool = False
+    partial_images: Annotated[int, Meta(ge=0, le=MAX_PARTIALS)] = 0
+    seed: Annotated[int, Meta(ge=0, lt=2**SEED_BITS)] | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture, finished or (index 0, 1, …) partial."""
+
+    png: bytes
+    index: int | None = None
+    usage: Usage = field(default_factory=Usage)
+
+
+class Images:
+    """The two endpoints. `kind` of events: image_generation or image_edit."""
+
+    def __init__(self, engine: Engine, model: ModelCard, assets: AssetStore) -> None:
+        self._engine, self._model, self._assets = engine, model, assets
+
+    async def generations(self, request: Request) -> Response:
+        wanted = _read(await _json_of(request))
+        return await self._answer(request, wanted, (), "image_generation")
+
+    async def edits(self, request: Request) -> Response:
+        async with request.form(max_part_size=limits.MAX_IMAGE_BYTES) as form:
+            uploads = {name: await part.read() for name, part in form.items() if isinstance(part, UploadFile)}
+            fields = {name: part for name, part in form.items() if isinstance(part, str)}
+        wanted = _read(fields)
+        given = await asyncio.to_thread(_given, uploads)
+        return await self._answer(request, wanted, (given,), "image_edit")
+
+    async def _answer(self, request: Request, wanted: ImageRequest, given: Sequence[GivenImage], kind: str) -> Response:
+        if wanted.stream:
+            if wanted.n != 1:
+                raise _refused(f"n {wanted.n} came with stream; one picture is streamed at a time", "n")
+            return StreamingResponse(self._streamed(wanted, given, kind), media_type="text/event-stream")
+        drawn = [await self._finished(wanted, given, index) for index in range(wanted.n)]
+        told = [self._told(picture, wanted, str(request.base_url)) for picture in drawn]
+        usage = usage_of(drawn[-1].usage)
+        return JSONResponse(
+            {
+                "created": int(time.time()),
+                "data": told,
+                "output_format": "png",
+                "size": self._size,
+                "usage": {
+                    "input_tokens": usage.input_tokens,
+                    "output_tokens": usage.output_tokens * len(drawn),
+                    "total_tokens": usage.input_tokens + usage.output_tokens * len(drawn),
+                    "input_tokens_details": {
+                        "text_tokens": usage.input_token_details.text_tokens,
+                        "image_tokens": usage.input_token_details.image_tokens,
+                    },
+                },
+            }
+        )
+
+    def _told(self, drawn: Drawn, wanted: ImageRequest, base_url: str) -> dict[str, str]:
+        if wanted.response_format == "b64_json":
+            return {"b64_json": base64.b64encode(drawn.png).decode("ascii")}
+        asset_id = new_id("img")
+        self._assets.put(asset_id, drawn.png)
+        return {"url": f"{base_url}v1/assets/{asset_id}"}
+
+    async def _finished(self, wanted: ImageRequest, given: Sequence[GivenImage], index: int) -> Drawn:
+        async for drawn in self._drawn(wanted, given, index):
+            if drawn.index is None:
+                return drawn
+        raise AssertionError("a request always ends")
+
+    async def _streamed(self, wanted: ImageRequest, given: Sequence[GivenImage], kind: str) -> AsyncIterator[str]:
+        try:
+            async for drawn in self._drawn(wanted, given, 0):
+                name = f"{kind}.{'completed' if drawn.index is None else 'partial_image'}"
+                told: dict[str, Any] = {
+                    "type": name,
+                    "b64_json": base64.b64encode(drawn.png).decode("ascii"),
+                    "created_at": int(time.time()),
+                    "output_format": "png",
+                    "size": self._size,
+                    "quality": "auto",
+                    "background": "auto",
+                }
+                if drawn.index is not None:
+                    told["partial_image_index"] = drawn.index
+                yield _event(name, told)
+        except ProtocolError as error:
+            yield _event("error", {"type": "error", "error": error_body(error)})
+
+    async def _drawn(self, wanted: ImageRequest, given: Sequence[GivenImage], index: int) -> AsyncIterator[Drawn]:
+        """Partial pictures, if any are wanted, and the finished one. Whoever stops listening ends it."""
+        turns = [Turn("user", (TextPart(wanted.prompt),))]
+        task = choose_task(self._model, turns, merged(DEFAULT_OMNI, OmniSettings(output=["image"])))
+        steps = max(slot.steps for slot in task.recipe.slots if slot.modality == "image")
+        every = max(1, steps // (wanted.partial_images + 1)) if wanted.partial_images and wanted.stream else 0
+        outputs: asyncio.Queue[EngineOutput] = asyncio.Queue()
+        bridge = EngineBridge(self._engine)
+        seed = None if wanted.seed is None else wanted.seed + index
+        request = GenerationRequest(
+            request_id=new_id("image"),
+            turns=task.turns,
+            recipe=task.recipe,
+            seed=int.from_bytes(np.random.default_rng().bytes(SEED_BITS // 8)) if seed is None else seed,
+            partial_every=every,
+            given=tuple(given),
+        )
+        bridge.submit(request, outputs.put_nowait)
+        num_partials = 0
+        try:
+            while not isinstance(output := await outputs.get(), Finished):
+                picture = _partial_of(output)
+                if picture is not None and num_partials < wanted.partial_images:
+                    yield Drawn(await asyncio.to_thread(lambda paint: encode_png(paint()), picture), num_partials)
+                    num_partials += 1
+            yield Drawn(await asyncio.to_thread(encode_png, _picture_of(output)), usage=output.usage)
+        finally:
+            bridge.close()
+
+    @property
+    def _size(self) -> str:
+        shape = self._model.picture
+        return "auto" if shape is None else f"{shape.width}x{shape.height}"
+
+
+def error_body(error: ProtocolError) -> dict[str, str | None]:
+    return {"type": error.kind, "code": error.code, "message": error.message, "param": error.param}
+
+
+def _partial_of(output: EngineOutput) -> Any:
+    slots = output.slots if isinstance(output, StepOutput) else ()
+    return next((slot.paint for slot in slots if slot.paint is not None and not slot.complete), None)
+
+
+def _picture_of(finished: Finished) -> NDArray[np.uint8]:
+    picture = next((slot.image for slot in finished.slots if slot.image is not None), None)
+    if finished.status == "completed" and picture is not None:
+        return picture
+    message = finished.error or "the picture was not finished; ask again"
+    raise ProtocolError(message, code="generation_failed", kind=errors.SERVER_ERROR)
+
+
+def _read(fields: Any) -> ImageRequest:
+    try:
+        return msgspec.convert(fields, ImageRequest, strict=False)
+    except msgspec.ValidationError as problem:
+        text, _, path = str(problem).partition(" - at `$.")
+        raise _refused(text, path.rstrip("`") or None) from None
+
+
+async def _json_of(request: Request) -> Any:
+    body = await request.body()
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as problem:
+        raise ProtocolError(
+            f"the body is not valid JSON ({problem}); send one JSON object", code=errors.INVALID_JSON
+        ) from None
+
+
+def _given(uploads: dict[str, bytes]) -> GivenImage:
+    """The picture and what of it is painted anew: what is transparent in the mask, or in itself where there is none."""
+    name = next((name for name in ("image", "image[]") if name in uploads), None)
+    if name is None:
+        raise _refused(f"no image came among {', '.join(uploads) or 'nothing'}; send one as file `image`", "image")
+    pixels = _decoded(uploads[name], "image")
+    masked = "mask" if "mask" in uploads else name
+    _decoded(uploads[masked], masked)
+    return GivenImage("image", pixels, transparent_in(alpha_of(uploads[masked]), pixels.shape[:2], masked))
+
+
+def _decoded(encoded: bytes, param: str) -> NDArray[np.uint8]:
+    try:
+        return decode_image(encoded, max_pixels=limits.MAX_IMAGE_PIXELS)
+    except ImageError as problem:
+        raise ProtocolError(str(problem), code=errors.INVALID_IMAGE, param=param) from None
+
+
+def _event(name: str, told: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {msgspec.json.encode(told).decode()}\n\n"
+
+
+def _refused(message: str, param: str | None) -> ProtocolError:
+    return ProtocolError(message, code=errors.INVALID_VALUE, param=param)
