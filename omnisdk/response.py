@@ -121,6 +121,7 @@ class ResponseLink(Protocol):
     def request_cancel(self, response_id: str) -> None: ...
     def request_finalize(self, response_id: str) -> None: ...
     async def change(self, event: CanvasChange) -> int: ...
+    def fork(self, canvas_id: str, seed: int | None) -> Response: ...
     def asset_url(self, url: str) -> str: ...
 
 
@@ -193,6 +194,23 @@ class Response:
         return self._published
 
     # Acting on it while it runs
+
+    def fork(self, seed: int | None = None) -> Response:
+        """A second answer that goes on from what this one knows now, outside of the conversation.
+
+        Raises OmniError before the first partial and after the end.
+        """
+        if self.canvas_id is None or self._finished:
+            when = "it has not begun to form; wait for a partial" if not self._finished else "it is finished; ask again"
+            raise OmniError(f"this answer cannot be forked: {when}")
+        canvas_id = self.canvas_id
+        if self._run is None:
+            return self._link.fork(canvas_id, seed)
+        forked: Response = self._run(self._fork_on_loop(canvas_id, seed))
+        return forked
+
+    async def _fork_on_loop(self, canvas_id: str, seed: int | None) -> Response:
+        return self._link.fork(canvas_id, seed)
 
     def cancel(self) -> None:
         """Ask the server to stop. A request, not a state: the answer ends when the server says so."""

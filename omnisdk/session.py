@@ -163,6 +163,14 @@ class AsyncSession:
     def request_finalize(self, response_id: str) -> None:
         self._post(events.OmniResponseFinalize(event_id=next(self._event_ids), response_id=response_id))
 
+    def fork(self, canvas_id: str, seed: int | None) -> Response:
+        """A second answer that goes on from what the one on this canvas knows."""
+        response, event_id = Response(self, asked_at=time.monotonic(), run=self.run), next(self._event_ids)
+        self._asked[event_id] = response
+        metadata = {"client_event_id": event_id}
+        self._post(events.OmniCanvasFork(event_id=event_id, canvas_id=canvas_id, seed=seed, metadata=metadata))
+        return response
+
     async def change(self, event: CanvasChange) -> int:
         """The step at which a change of an answer was made. Raises ServerError."""
         event.event_id = next(self._event_ids)

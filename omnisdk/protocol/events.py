@@ -114,6 +114,14 @@ class OmniResponseTune(_FromClient, tag="omni.response.tune"):
     temperature: float | None = None
 
 
+class OmniCanvasFork(_FromClient, tag="omni.canvas.fork"):
+    """Go on twice from what is known now: a second response, outside of the conversation, with another seed."""
+
+    canvas_id: str
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    metadata: dict[str, str] | None = None
+
+
 ClientEvent = (
     SessionUpdate
     | InputAudioBufferAppend
@@ -129,6 +137,7 @@ ClientEvent = (
     | OmniResponseFinalize
     | OmniCanvasEdit
     | OmniResponseTune
+    | OmniCanvasFork
 )
 
 

@@ -395,22 +395,27 @@ class SessionRules:
     def check_response(self, wanted: ResponseSettings) -> None:
         """Whether a response may begin now, with these settings."""
         side = is_side(wanted)
+        if side:
+            self.check_side_room()
         if not side and self.active_response_id is not None:
             raise ProtocolError(
                 f"response {self.active_response_id} is still being made; wait for its response.done or cancel it",
                 code=errors.RESPONSE_ALREADY_ACTIVE,
-            )
-        if side and len(self.side_response_ids) >= limits.MAX_SIDE_RESPONSES:
-            raise ProtocolError(
-                f"{len(self.side_response_ids)} responses outside of the conversation are being made, the most there "
-                "may be; wait for one to end",
-                code=errors.TOO_MANY_RESPONSES,
             )
         self._check_room()
         self._check_modalities(wanted.output_modalities, "response.output_modalities")
         _check_tools(self.with_own(wanted), "response")
         _check_audio(wanted.audio, "response.audio")
         _check_told(wanted.metadata, "response.metadata")
+
+    def check_side_room(self) -> None:
+        """Whether one more response may be made outside of the conversation."""
+        if len(self.side_response_ids) >= limits.MAX_SIDE_RESPONSES:
+            raise ProtocolError(
+                f"{len(self.side_response_ids)} responses outside of the conversation are being made, the most there "
+                "may be; wait for one to end",
+                code=errors.TOO_MANY_RESPONSES,
+            )
 
     def with_own(self, wanted: ResponseSettings) -> SessionSettings:
         """The session's settings, under the response's own tools and choice."""

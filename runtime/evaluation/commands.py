@@ -3,5 +3,6 @@
 from runtime.evaluation.presets import presets
 from runtime.evaluation.published.commands import COMMANDS as PUBLISHED
 from runtime.evaluation.report_card import quality
+from runtime.evaluation.tool_calls import tools
 
-COMMANDS = (quality, presets, *PUBLISHED)
+COMMANDS = (quality, presets, tools, *PUBLISHED)

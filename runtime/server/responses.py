@@ -253,12 +253,40 @@ class Responses:
             self._answers[active].finalized = True
         self._bridge.finalize(active)
 
+    def _filling(self, canvas_id: str) -> Answer:
+        answers = list(self._answers.values())
+        answer = next((answer for answer in answers if answer.plan.canvas_id == canvas_id), None)
+        if answer is None:
+            raise no_such_canvas(canvas_id, answers[-1].plan.canvas_id if answers else None)
+        return answer
+
+    def fork(self, event: events.OmniCanvasFork) -> None:
+        """A second answer that goes on from what the first knows now. Raises ProtocolError."""
+        first = self._filling(event.canvas_id)
+        if isinstance(first, CallAnswer) or not first.slots:
+            raise ProtocolError(
+                "this canvas cannot be forked: only an answer whose omni.canvas.created was told, and that is no "
+                "function call, can be gone on with twice",
+                code=errors.FORK_REFUSED,
+                param="canvas_id",
+            )
+        self._rules.check_side_room()
+        response = msgspec.structs.replace(
+            first.plan.response,
+            id=self._rules.begin_response(side=True),
+            conversation_id=None,
+            metadata=event.metadata,
+        )
+        plan = replace(first.plan, response=response, item_id=new_id("item"), canvas_id=new_id("canvas"), side=True)
+        second = self._enter(Answer, plan)
+        second.heard(first)
+        second.begin()
+        seed = secrets.randbits(SEED_BITS) if event.seed is None else event.seed
+        self._bridge.fork(first.plan.response.id, response.id, seed, self._take_output)
+
     def edit(self, event: events.OmniCanvasEdit) -> None:
         """Raises ProtocolError."""
-        answers = list(self._answers.values())
-        answer = next((answer for answer in answers if answer.plan.canvas_id == event.canvas_id), None)
-        if answer is None:
-            raise no_such_canvas(event.canvas_id, answers[-1].plan.canvas_id if answers else None)
+        answer = self._filling(event.canvas_id)
         edits = edits_of(event.edits, answer.slots, answer.told, self._model.picture)
         response_id = answer.plan.response.id
 

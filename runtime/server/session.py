@@ -150,6 +150,8 @@ class RealtimeSession:
                 self._responses.edit(event)
             case events.OmniResponseTune():
                 self._responses.tune(event)
+            case events.OmniCanvasFork():
+                self._responses.fork(event)
             case events.OutputAudioBufferClear():
                 pass  # there is no such buffer on a websocket
 

@@ -13,11 +13,14 @@ from omnisdk.conversation import Conversation
 from omnisdk.errors import ConnectFailed, LocalRuntimeError, MediaError, OmniError, ResponseFailed, ServerError
 from omnisdk.media import Image, Speech
 from omnisdk.settings import SlotSettings
+from runtime.engine.denoising import DenoisingEngine
+from runtime.executors.in_process import InProcessExecutor
 from runtime.server.settings import ServerSettings
 from tests.support import fake_runtime
 from tests.support.fake_runtime import HEARD, REPLY, FakeRuntime, Script
 from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
+from tests.support.tiny_model import tiny_model
 
 SPEECH = Speech((np.sin(np.arange(12000) / 9) * 9000).astype(np.int16), sample_rate_hz=16000)
 FAKE_COMMAND = [sys.executable, str(Path(fake_runtime.__file__)), "serve"]
@@ -279,3 +282,19 @@ class TestAgainstTheServer:
                 assert (await omni.ask("a ball")).status == "completed"
             with pytest.raises(ConnectFailed, match=r"HTTP 401: the API key is .*; give the right api_key"):
                 await AsyncClient(url, api_key="wrong").ask("a ball")
+
+
+def test_an_answer_is_gone_on_with_twice() -> None:
+    model = tiny_model()
+    engine = DenoisingEngine(model, InProcessExecutor(model.backbone))
+    with serving(engine) as url, Client(url) as omni, omni.session(output=["image"], steps=100) as session:
+        session.send("a cat")
+        first = session.respond(seed=1)
+        with pytest.raises(OmniError, match="wait for a partial"):
+            first.fork()
+        next(iter(first))
+        second = first.fork(seed=2)
+        pictures = [response.wait().image for response in (first, second)]
+        assert pictures[0] != pictures[1]
+        with pytest.raises(OmniError, match="it is finished"):
+            first.fork()

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runtime.engine.denoising import DenoisingEngine
 from runtime.engine.given import GivenImage, GivenText
 from runtime.engine.request import ImagePart, SpeechPart, TextPart
+from runtime.executors.in_process import InProcessExecutor
 from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
+from tests.support.tiny_model import tiny_model
 from tests.support.wire_client import Event, WireClient, connected, image_item, speech, text_item
 
 
@@ -522,6 +525,36 @@ class TestGiven:
         wanted = {"given": [{"type": "text", "text": "x"}]}
         error = omni.refused({"type": "session.update", "session": {"omni": wanted}})
         assert error["param"] == "session.omni.given"
+
+
+class TestFork:
+    @pytest.fixture
+    def omni(self) -> Iterator[WireClient]:
+        model = tiny_model()
+        engine = DenoisingEngine(model, InProcessExecutor(model.backbone))
+        with serving(engine) as url, connected(url, subprotocols=["omni.v1"]) as client:
+            yield client
+
+    def test_two_answers_have_a_common_beginning(self, omni: WireClient) -> None:
+        omni.say("a cat")
+        slow = {"omni": {"steps": 100, "seed": 1}}
+        omni.send({"type": "response.create", "response": slow})
+        first = omni.until("omni.canvas.created")
+        omni.until("omni.progress")
+        fork = {"type": "omni.canvas.fork", "canvas_id": first["canvas_id"], "seed": 2, "metadata": {"which": "b"}}
+        second = omni.ask(fork, "response.created")["response"]
+        assert (second["metadata"], second["conversation_id"]) == ({"which": "b"}, None)
+        ended = [omni.until("response.done")["response"] for _ in range(2)]
+        assert [done["status"] for done in ended] == ["completed"] * 2
+        canvases = {canvas["canvas_id"]: canvas for canvas in omni.of_type("omni.canvas.created")}
+        assert len(canvases) == 2
+        assert len(omni.of_type("conversation.item.done")) == 2  # what was said, and the first answer
+        pictures = [event["b64"] for event in omni.of_type("omni.image.done")]
+        assert len(set(pictures)) == 2
+
+    def test_what_cannot_be_forked(self, omni: WireClient) -> None:
+        error = omni.refused({"type": "omni.canvas.fork", "canvas_id": "nix"})
+        assert (error["code"], error["param"]) == ("canvas_edit_not_active", "canvas_id")
 
 
 class TestBesideTheConversation:
