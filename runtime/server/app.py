@@ -18,6 +18,7 @@ from runtime.server.images import Images, error_body
 from runtime.server.model_card import ModelCard
 from runtime.server.partials import PNG
 from runtime.server.settings import ServerSettings
+from runtime.server.transcriptions import Transcriptions
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -28,7 +29,7 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
     assets = AssetStore(settings.max_asset_bytes)
     connections = Connections(engine, model, settings, assets)
     readiness = Readiness(model.name)
-    images = Images(engine, model, assets)
+    images, transcriptions = Images(engine, model, assets), Transcriptions(engine, model)
 
     def guarded(endpoint: Endpoint) -> Endpoint:
         async def checked(request: Request) -> Response:
@@ -65,6 +66,7 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
         Route("/v1/models/{name:path}", guarded(one_model)),
         Route("/v1/images/generations", guarded(told(images.generations)), methods=["POST"]),
         Route("/v1/images/edits", guarded(told(images.edits)), methods=["POST"]),
+        Route("/v1/audio/transcriptions", guarded(told(transcriptions.transcriptions)), methods=["POST"]),
         Route("/v1/assets/{asset_id}", asset),  # no key: its id is one, and a page's <img> can show no other
     ]
     return Starlette(routes=routes, lifespan=readiness.lifespan)

@@ -2,21 +2,32 @@
 
 import base64
 import io
+import wave
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types.realtime import RealtimeServerEvent
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
+from omnisdk.protocol.audio import MU_LAW
 from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
-from tests.support.wire_client import WireClient, connected, image_item, speech
+from tests.support.wire_client import WireClient, connected, image_item, speech, text_item
 
+SPOKEN = Path(__file__).parents[2] / "clients" / "terminal" / "request.wav"
 SERVER_EVENT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
+
+
+def spoken_words() -> np.ndarray:
+    """A voice, 24 kHz."""
+    with wave.open(str(SPOKEN)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int16)
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +121,10 @@ class TestStockClient:
 
     def test_what_it_may_not_do_is_told(self, client: OpenAI) -> None:
         with client.realtime.connect(model="any-name") as connection:
-            vad: Any = {"type": "realtime", "audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
-            connection.session.update(session=vad)
+            vad: Any = {"type": "server_vad", "idle_timeout_ms": 5_000}
+            connection.session.update(session={"type": "realtime", "audio": {"input": {"turn_detection": vad}}})
             error = next(event.error for event in connection if event.type == "error")
-            assert error.param == "session.audio.input.turn_detection"
+            assert error.param == "session.audio.input.turn_detection.idle_timeout_ms"
             assert ask_in_words(connection, "a red ball")[-1].response.status == "completed"
 
     def test_its_list_of_models(self, client: OpenAI) -> None:
@@ -199,6 +210,8 @@ class TestAudio:
             plain.say("good morning")
             item_id = plain.answer()["output"][0]["id"]
             plain.ask({"type": "conversation.item.retrieve", "item_id": item_id}, "conversation.item.retrieved")
+            truncate = {"item_id": item_id, "content_index": 0, "audio_end_ms": 10}
+            plain.ask({"type": "conversation.item.truncate", **truncate}, "conversation.item.truncated")
             plain.answer(output_modalities=["text"], metadata={"omni_output": "image"})
             for event in plain.seen:
                 SERVER_EVENT.validate_python(event, strict=True)
@@ -213,6 +226,21 @@ class TestAudio:
 
 class TestContract:
     """Every frame for a client that did not opt in is one the stock client knows, to the letter."""
+
+    def test_turns_that_are_heard_and_functions_that_are_called(self, plain: WireClient) -> None:
+        tool = {"type": "function", "name": "stop", "description": "Stop.", "parameters": {"type": "object"}}
+        input_settings = {"format": {"type": "audio/pcmu"}, "turn_detection": {"type": "semantic_vad"}}
+        session = {"type": "realtime", "tools": [tool], "audio": {"input": input_settings}}
+        plain.ask({"type": "session.update", "session": session}, "session.updated")
+        voice = MU_LAW.wire_bytes(spoken_words()[::3])
+        audio = base64.b64encode(voice + MU_LAW.wire_bytes(np.zeros(16_000, np.int16))).decode()
+        plain.ask({"type": "input_audio_buffer.append", "audio": audio}, "response.done")
+        item = plain.answer(tool_choice="required")["output"][0]
+        output = {"type": "function_call_output", "call_id": item["call_id"], "output": "stopped"}
+        plain.ask({"type": "conversation.item.create", "item": output}, "conversation.item.done")
+        plain.answer(conversation="none", input=[{"type": "item_reference", "id": item["id"]}, text_item("and now?")])
+        kinds = set(plain.types())
+        assert {"input_audio_buffer.speech_started", "response.function_call_arguments.done"} <= kinds
 
     @pytest.fixture
     def plain(self, server: tuple[str, ScriptedEngine]) -> Iterator[WireClient]:
