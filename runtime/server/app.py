@@ -13,6 +13,7 @@ from omnisdk.protocol.errors import ProtocolError
 from runtime.engine.engine import Engine
 from runtime.server.assets import AssetStore
 from runtime.server.auth import Refusal, refusal
+from runtime.server.client_secrets import ClientSecrets, ClientSecretsEndpoint
 from runtime.server.connection import Connections, refusal_response
 from runtime.server.images import Images, error_body
 from runtime.server.model_card import ModelCard
@@ -27,8 +28,10 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
     """An application that answers with `engine`. The engine is the caller's, to be closed after the application."""
     settings = settings or ServerSettings()
     assets = AssetStore(settings.max_asset_bytes)
-    connections = Connections(engine, model, settings, assets)
+    kept = ClientSecrets()
+    connections = Connections(engine, model, settings, assets, kept)
     readiness = Readiness(model.name)
+    client_secrets = ClientSecretsEndpoint(kept, model)
     images, transcriptions = Images(engine, model, assets), Transcriptions(engine, model)
 
     def guarded(endpoint: Endpoint) -> Endpoint:
@@ -64,6 +67,7 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
         Route("/readyz", readiness.endpoint),
         Route("/v1/models", guarded(models)),
         Route("/v1/models/{name:path}", guarded(one_model)),
+        Route("/v1/realtime/client_secrets", guarded(told(client_secrets.create)), methods=["POST"]),
         Route("/v1/images/generations", guarded(told(images.generations)), methods=["POST"]),
         Route("/v1/images/edits", guarded(told(images.edits)), methods=["POST"]),
         Route("/v1/audio/transcriptions", guarded(told(transcriptions.transcriptions)), methods=["POST"]),

@@ -19,8 +19,10 @@ class Refusal:
     message: str
 
 
-def refusal(settings: ServerSettings, headers: Mapping[str, str], subprotocols: Sequence[str] = ()) -> Refusal | None:
-    """Why a request may not come in, None if it may. Headers by lower-case name."""
+def refusal(
+    settings: ServerSettings, headers: Mapping[str, str], subprotocols: Sequence[str] = (), *, let_in: bool = False
+) -> Refusal | None:
+    """Why a request may not come in, None if it may. Headers by lower-case name. let_in: it showed another good key."""
     host = headers.get("host", "")
     if "*" not in settings.allowed_hosts and _hostname(host) not in settings.allowed_hosts:
         allowed = ", ".join(settings.allowed_hosts)
@@ -30,14 +32,15 @@ def refusal(settings: ServerSettings, headers: Mapping[str, str], subprotocols: 
         return Refusal(
             403, "origin_not_allowed", f"pages of {origin!r} may not connect; add it to the server's allowed_origins"
         )
-    if settings.api_key is not None and not _same(_shown_key(headers, subprotocols), settings.api_key):
+    if settings.api_key is not None and not let_in and not _same(shown_key(headers, subprotocols), settings.api_key):
         return Refusal(
             401, "invalid_api_key", "the API key is missing or wrong; send the header Authorization: Bearer <key>"
         )
     return None
 
 
-def _shown_key(headers: Mapping[str, str], subprotocols: Sequence[str]) -> str:
+def shown_key(headers: Mapping[str, str], subprotocols: Sequence[str]) -> str:
+    """The key a request shows, empty if none."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return key.strip()

@@ -10,10 +10,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from omnisdk.protocol import errors, wire
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.settings import OMNI_VERSION
+from omnisdk.protocol.settings import OMNI_VERSION, SessionSettings
 from runtime.engine.engine import Engine
 from runtime.server.assets import AssetStore
-from runtime.server.auth import Refusal, refusal
+from runtime.server.auth import Refusal, refusal, shown_key
+from runtime.server.client_secrets import ClientSecrets
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.responses import new_id
@@ -30,7 +31,10 @@ CLOSE_TIMEOUT_S = 5.0  # a client that does not read cannot be told either
 class Connections:
     """Opens a session for every socket that may come in."""
 
-    def __init__(self, engine: Engine, model: ModelCard, settings: ServerSettings, assets: AssetStore) -> None:
+    def __init__(
+        self, engine: Engine, model: ModelCard, settings: ServerSettings, assets: AssetStore, kept: ClientSecrets
+    ) -> None:
+        self._kept = kept
         self._engine = engine
         self._model = model
         self._settings = settings
@@ -51,7 +55,12 @@ class Connections:
     def _refusal(self, websocket: WebSocket) -> Refusal | None:
         if self.num_open >= self._settings.max_sessions:
             return Refusal(503, "too_many_sessions", f"{self.num_open} sessions are open, the most allowed; come later")
-        return refusal(self._settings, websocket.headers, websocket.scope["subprotocols"])
+        let_in = self._bound(websocket) is not None
+        return refusal(self._settings, websocket.headers, websocket.scope["subprotocols"], let_in=let_in)
+
+    def _bound(self, websocket: WebSocket) -> SessionSettings | None:
+        """What a session begins with whose client shows an ephemeral key."""
+        return self._kept.settings_of(shown_key(websocket.headers, websocket.scope["subprotocols"]))
 
     async def _serve(self, websocket: WebSocket) -> None:
         chosen = select_subprotocol(websocket.scope["subprotocols"])
@@ -67,6 +76,8 @@ class Connections:
             opted_in=chosen == OMNI_VERSION or websocket.query_params.get("omni") == "1",
             on_overflow=overflow.set,
         )
+        if (bound := self._bound(websocket)) is not None:
+            session.configure(bound)
         tasks = [
             asyncio.create_task(_read(websocket, session), name=f"{session.id} reads"),
             asyncio.create_task(_send(websocket, outbox), name=f"{session.id} sends"),

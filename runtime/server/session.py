@@ -10,7 +10,7 @@ from omnisdk.protocol import errors, events, limits, wire
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import Message, OutputAudio
 from omnisdk.protocol.session import Committed, Placed, SessionRules, new_session_settings
-from omnisdk.protocol.settings import ResponseSettings
+from omnisdk.protocol.settings import ResponseSettings, SessionSettings
 from runtime.engine.engine import Engine
 from runtime.engine.request import Part, SpeechPart, TextPart
 from runtime.server.assets import AssetStore
@@ -71,6 +71,10 @@ class RealtimeSession:
         self._listening = Listening(self._rules, outbox, new_id, self._take_turn, self._responses.interrupt)
         self._answering: set[asyncio.Task[None]] = set()
         self._turn_waits = False  # a turn that is to be answered when the answer it interrupted has ended
+
+    def configure(self, settings: SessionSettings) -> None:
+        """Begin with these settings, which were checked. To be called before `open`."""
+        self._rules.update(settings)
 
     def open(self) -> None:
         self._outbox.put(events.SessionCreated(session=self._rules.settings))
