@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -97,6 +98,19 @@ class Conversation:
 
     def without(self, item_id: str) -> Conversation:
         return replace(self, items=tuple(item for item in self.items if item.id != item_id))
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to a folder, media beside a JSON file, whole or not at all. Raises OmniError."""
+        from omnisdk.saving import save
+
+        return save(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Conversation:
+        """What `save` wrote. Raises OmniError."""
+        from omnisdk.saving import load
+
+        return load(path)
 
     def item(self, item_id: str) -> Item | None:
         return next((item for item in self.items if item.id == item_id), None)
