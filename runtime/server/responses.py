@@ -94,6 +94,7 @@ class Responses:
         omni = self._rules.answer_omni(wanted)
         given = await read_given(omni.given, "response.omni.given")
         items, parts = await self._read(wanted)
+        self._rules.check_response(wanted)  # a turn that was heard may have been answered meanwhile
         turns = [*self._instructions(wanted), *turns_of(items, parts)]
         offer = Offer.of(self._rules.with_own(wanted), items)
         task = None if offer.forced else choose_task(self._model, turns, omni)
