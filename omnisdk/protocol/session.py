@@ -291,9 +291,13 @@ class SessionRules:
 
     def delete_item(self, item_id: str) -> None:
         del self.items[self._known_index(item_id, errors.DELETE_INVALID_ITEM_ID)]
+        self._spoken_ms.pop(item_id, None)
+        self._heard_ms.pop(item_id, None)
 
     def note_spoken(self, item_id: str, duration_ms: float) -> None:
-        """So much more of an answer's sound was sent."""
+        """So much more of an answer's sound was sent. Counts for answers of the conversation alone."""
+        if self._index(item_id) is None:
+            return
         self._spoken_ms[item_id] = self._spoken_ms.get(item_id, 0.0) + duration_ms
 
     def truncate_item(self, item_id: str, content_index: int, audio_end_ms: int) -> int:

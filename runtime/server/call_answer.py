@@ -5,9 +5,10 @@ conversation.item.done → output_item.done → response.done.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from omnisdk.protocol import events
-from omnisdk.protocol.items import FunctionCall, ImageRef, Item
+from omnisdk.protocol.items import FunctionCall, ImageRef, Item, ItemStatus
 from omnisdk.protocol.session import SessionRules
 from runtime.engine.output import Finished
 from runtime.engine.request import TextPart
@@ -40,14 +41,14 @@ class CallAnswer(Answer):
     def _opening_item(self) -> Item:
         return self._item("", "in_progress")
 
-    def _item(self, arguments: str, status: str) -> FunctionCall:
+    def _item(self, arguments: str, status: ItemStatus) -> FunctionCall:
         return FunctionCall(
             name=self._name,
             arguments=arguments,
             call_id=self._call_id,
             id=self.plan.item_id,
             object="realtime.item",
-            status=status,  # type: ignore[arg-type]
+            status=status,
         )
 
     def _closing_item(self, finished: Finished, refs: list[ImageRef]) -> Item:
@@ -55,12 +56,11 @@ class CallAnswer(Answer):
             return self._item("", "incomplete")
         values = {slot.name.removeprefix(ARGUMENTS): slot.text or "" for slot in finished.slots}
         arguments = self._skeleton.filled(values)
-        place = {
-            "response_id": self._id, "item_id": self.plan.item_id, "output_index": 0, "call_id": self._call_id
-        }  # fmt: skip
+        place: dict[str, Any] = {"response_id": self._id, "item_id": self.plan.item_id, "output_index": 0}
+        place["call_id"] = self._call_id
         self._outbox.put(
-            events.ResponseFunctionCallArgumentsDelta(**place, delta=arguments),  # type: ignore[arg-type]
-            events.ResponseFunctionCallArgumentsDone(**place, name=self._name, arguments=arguments),  # type: ignore[arg-type]
+            events.ResponseFunctionCallArgumentsDelta(**place, delta=arguments),
+            events.ResponseFunctionCallArgumentsDone(**place, name=self._name, arguments=arguments),
         )
         self.parts = (TextPart(called(self._name, arguments)),)
         return self._item(arguments, "completed")

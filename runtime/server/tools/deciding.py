@@ -64,7 +64,7 @@ class Deciding:
     async def _chosen(self, tools: Sequence[FunctionTool], turns: tuple[Turn, ...]) -> FunctionTool:
         finished = await self._whole(choice_recipe(tools), turns)
         name = next(slot.text for slot in finished.slots if slot.name == TOOL)
-        return next((tool for tool in tools if tool.name == name), tools[0])
+        return next(tool for tool in tools if tool.name == name)
 
     async def _whole(self, recipe: Recipe, turns: tuple[Turn, ...]) -> Finished:
         finished = await self._ask(recipe, turns)

@@ -52,13 +52,18 @@ class Skeleton:
         return tuple(piece for piece in self.pieces if isinstance(piece, Hole))
 
     def filled(self, values: Mapping[str, str]) -> str:
-        """The JSON with the holes' values in it, by name: a choice as it is, a string's inside as plain text."""
+        """The JSON with the holes' values in it, by name: a choice as it is, a string's inside as plain text.
+
+        Raises ValueError for what is none of the choices.
+        """
         return "".join(piece if isinstance(piece, str) else _inside(piece, values[piece.name]) for piece in self.pieces)
 
 
 def _inside(hole: Hole, value: str) -> str:
     if hole.choices:
-        return value if value in hole.choices else hole.choices[0]
+        if value not in hole.choices:  # only an edit can have put it there
+            raise ValueError(f"{hole.name} is {value[:80]!r}; it must be one of {', '.join(hole.choices)}")
+        return value
     return json.dumps(value[: hole.max_length], ensure_ascii=False)[1:-1]
 
 

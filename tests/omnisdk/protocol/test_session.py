@@ -325,6 +325,15 @@ class TestConversation:
         rules.settle_answer(whole)  # the end of the answer comes after
         assert rules.retrieve_item("a").content == [OutputAudio(transcript=left)]  # type: ignore[union-attr]
 
+    def test_nothing_is_kept_of_deleted_answers_and_of_those_beside_the_conversation(self, rules: SessionRules) -> None:
+        rules.add_item(message(OutputAudio(transcript="one"), role="assistant", item_id="a"))
+        rules.note_spoken("a", 400)
+        rules.note_spoken("beside", 400)
+        rules.truncate_item("a", 0, 100)
+        rules.delete_item("a")
+        assert not rules._spoken_ms
+        assert not rules._heard_ms
+
     def test_truncate_of_what_was_not_spoken(self, rules: SessionRules) -> None:
         rules.add_item(words(item_id="a"))
         code = errors.TRUNCATE_INVALID_ITEM_ID
