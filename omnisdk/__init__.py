@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omnisdk.agent import Agent, AgentResult
+    from omnisdk.agent import Agent, AgentResult, Called, Handoff, ModelRequest, Progress
     from omnisdk.client import AsyncClient, Client, Session
     from omnisdk.conversation import Conversation, Item, Text, ToolCall, ToolResult
     from omnisdk.editing import Box, Change, Edit
@@ -25,13 +25,29 @@ if TYPE_CHECKING:
         SettingsError,
     )
     from omnisdk.fill import Gaps, Repaint
+    from omnisdk.hooks import Stopped
+    from omnisdk.mcp import mcp_tools
     from omnisdk.media import Image, PreviewImage, Speech
     from omnisdk.response import Partial, Response, Timing
     from omnisdk.session import AsyncSession
     from omnisdk.settings import GenerationSettings, SlotSettings
-    from omnisdk.tools import Tool, ToolContext, ToolError, tool
+    from omnisdk.structured import OutputError
+    from omnisdk.tools import FunctionTool, Tool, ToolContext, ToolError, tool
+    from omnisdk.workflow import StepEvent, StepFailed, Workflow, WorkflowResult
 
 _HOME = {
+    "StepEvent": "workflow",
+    "StepFailed": "workflow",
+    "Workflow": "workflow",
+    "WorkflowResult": "workflow",
+    "Called": "agent",
+    "Handoff": "agent",
+    "ModelRequest": "agent",
+    "Progress": "agent",
+    "Stopped": "hooks",
+    "mcp_tools": "mcp",
+    "OutputError": "structured",
+    "FunctionTool": "tools",
     "tool": "tools",
     "ToolError": "tools",
     "ToolContext": "tools",
@@ -77,21 +93,27 @@ __all__ = [
     "AsyncClient",
     "AsyncSession",
     "Box",
+    "Called",
     "Change",
     "Client",
     "ConnectFailed",
     "ConnectionLost",
     "Conversation",
     "Edit",
+    "FunctionTool",
     "Gaps",
     "GenerationSettings",
+    "Handoff",
     "Image",
     "Item",
     "LocalRuntimeError",
     "MediaError",
+    "ModelRequest",
     "OmniError",
+    "OutputError",
     "Partial",
     "PreviewImage",
+    "Progress",
     "Repaint",
     "Response",
     "ResponseFailed",
@@ -101,6 +123,9 @@ __all__ = [
     "SettingsError",
     "SlotSettings",
     "Speech",
+    "StepEvent",
+    "StepFailed",
+    "Stopped",
     "Text",
     "Timing",
     "Tool",
@@ -108,6 +133,9 @@ __all__ = [
     "ToolContext",
     "ToolError",
     "ToolResult",
+    "Workflow",
+    "WorkflowResult",
+    "mcp_tools",
     "tool",
 ]
 

@@ -1,23 +1,30 @@
-"""A model with instructions and tools: it is asked, calls what it needs, and answers."""
+"""A model with instructions and tools: it is asked, calls what it needs, hands over or answers."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar, cast, overload
 
 from omnisdk.client import AsyncClient, Client
 from omnisdk.conversation import Conversation, PartLike, ToolCall, ToolResult
 from omnisdk.errors import OmniError
+from omnisdk.hooks import Moments, awaited
 from omnisdk.media import Image, Speech
-from omnisdk.response import Response
+from omnisdk.protocol.settings import OutputModality
+from omnisdk.response import Partial, Response
 from omnisdk.session import AsyncSession
-from omnisdk.tools import Output, Tool, ToolContext, ToolError
+from omnisdk.structured import OutputType
+from omnisdk.tools import Output, Tool, ToolContext, ToolError, tool
 
 MAX_ROUNDS = 8
-BeforeTool = Callable[[ToolCall], Awaitable[None] | None]
-AfterTool = Callable[[ToolCall, Output], Awaitable[None] | None]
+MAX_HANDOFFS = 8
+TRANSFER = "transfer_to_"
+Out = TypeVar("Out")
+NewOut = TypeVar("NewOut")
+Parts = tuple[PartLike, ...]
 Approve = Callable[[ToolCall], Awaitable[bool] | bool]
 
 
@@ -31,12 +38,40 @@ class Called:
 
 
 @dataclass(frozen=True)
-class AgentResult:
-    """The last answer, all that was said, and all that was called."""
+class Progress:
+    """What a tool that is a generator says of itself on the way."""
 
+    call: ToolCall
+    value: object
+
+
+@dataclass(frozen=True)
+class Handoff:
+    """Another agent goes on with the turn."""
+
+    agent: Agent[Any]
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """What a model is about to answer, and the settings that hold for this answer."""
+
+    conversation: Conversation
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AgentResult(Generic[Out]):
+    """The last answer, all that was said, and all that was called.
+
+    output: what an agent with an output type gives; of others the answer's text. agent: the one that answered.
+    """
+
+    output: Out
     response: Response
     conversation: Conversation
     tool_calls: tuple[Called, ...]
+    agent: Agent[Any] = field(repr=False)
 
     @property
     def text(self) -> str:
@@ -52,114 +87,290 @@ class AgentResult:
 
 
 class Hooks:
-    """Functions run around tool calls, sync or async, in the order they were added. What they raise ends the run.
+    """Functions run around every tool call, every answer of the model, and every turn of an agent.
 
-    @agent.hook.before_tool
+    @agent.hook.tool.before
     def log(call): print(call.name, call.arguments)
     """
 
     def __init__(self) -> None:
-        self._before: list[BeforeTool] = []
-        self._after: list[AfterTool] = []
-
-    def before_tool(self, function: BeforeTool) -> BeforeTool:
-        self._before.append(function)
-        return function
-
-    def after_tool(self, function: AfterTool) -> AfterTool:
-        self._after.append(function)
-        return function
-
-    async def run_before(self, call: ToolCall) -> None:
-        for function in self._before:
-            await _awaited(function(call))
-
-    async def run_after(self, call: ToolCall, output: Output) -> None:
-        for function in self._after:
-            await _awaited(function(call, output))
+        self.tool: Moments[ToolCall, Called] = Moments()
+        self.response: Moments[ModelRequest, Response] = Moments()
+        self.turn: Moments[Parts, AgentResult[Any]] = Moments()
 
 
-class Agent:
+AgentEvent = Partial | ToolCall | Progress | Called | Handoff | AgentResult[Out]
+Tell = Callable[[Any], None]
+
+
+class Agent(Generic[Out]):
     """`Agent(client, "You run a house.", tools=[set_light])`; `await agent.run("lights off")`, or `run_sync`.
 
-    approve: asked before a tool that needs approval; without it such a tool is declined. max_rounds: of tool calls
-    in one run. Further settings are those of every answer, as in `client.session`.
+    output: what the answer holds (["text", "image"]), or a type: the agent's output is then of that type, whatever
+    tools were called on the way. handoffs: agents that may be given the turn; name, description: how others know this
+    one. approve: asked before a tool that needs approval; without it such a tool is declined. max_rounds: of tool
+    calls in one run. Further settings are those of every answer, as in `client.session`.
     """
 
+    @overload
+    def __init__(
+        self: Agent[str],
+        client: AsyncClient | Client,
+        instructions: str = "",
+        *,
+        tools: Sequence[Tool] = (),
+        output: Sequence[OutputModality] | None = None,
+        handoffs: Sequence[Agent[Any]] = (),
+        name: str = "agent",
+        description: str = "",
+        approve: Approve | None = None,
+        max_rounds: int = MAX_ROUNDS,
+        **settings: Any,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Agent[NewOut],
+        client: AsyncClient | Client,
+        instructions: str = "",
+        *,
+        tools: Sequence[Tool] = (),
+        output: type[NewOut],
+        handoffs: Sequence[Agent[Any]] = (),
+        name: str = "agent",
+        description: str = "",
+        approve: Approve | None = None,
+        max_rounds: int = MAX_ROUNDS,
+        **settings: Any,
+    ) -> None: ...
     def __init__(
         self,
         client: AsyncClient | Client,
         instructions: str = "",
         *,
-        tools: Sequence[Tool[..., Any]] = (),
+        tools: Sequence[Tool] = (),
+        output: Sequence[OutputModality] | type[Any] | None = None,
+        handoffs: Sequence[Agent[Any]] = (),
+        name: str = "agent",
+        description: str = "",
         approve: Approve | None = None,
         max_rounds: int = MAX_ROUNDS,
         **settings: Any,
     ) -> None:
-        self.instructions, self.tools = instructions, tuple(tools)
+        self.instructions, self.name, self.description = instructions, name, description
+        self.tools, self.handoffs = tuple(tools), tuple(handoffs)
         self.hook = Hooks()
-        self._client, self._approve, self._max_rounds, self._settings = client, approve, max_rounds, settings
+        self._client, self._approve, self._max_rounds = client, approve, max_rounds
+        plain = output is None or isinstance(output, str | Sequence)
+        self._form = None if plain else OutputType(cast(type[Any], output))
+        self._settings = settings if self._form or output is None else {**settings, "output": output}
+        _check_names(self)
 
-    async def run(self, *parts: PartLike, conversation: Conversation | None = None, deps: Any = None) -> AgentResult:
+    def __repr__(self) -> str:
+        return f"Agent({self.name!r})"
+
+    async def run(
+        self, *parts: PartLike, conversation: Conversation | None = None, deps: object = None
+    ) -> AgentResult[Out]:
         """Say something and see it through: tools are called until the model answers.
 
         conversation: to go on with. deps: for tools that take a ToolContext. Raises OmniError after too many rounds.
         """
-        if isinstance(self._client, Client):
-            raise OmniError("this agent belongs to a Client; use run_sync, or give the agent an AsyncClient")
-        return await self._run(self._client, parts, conversation, deps)
+        self._check_async("await agent.run(...)", "run_sync")
+        return await self._turn(parts, conversation, deps, _nobody)
 
-    def run_sync(self, *parts: PartLike, conversation: Conversation | None = None, deps: Any = None) -> AgentResult:
+    def stream(
+        self, *parts: PartLike, conversation: Conversation | None = None, deps: object = None
+    ) -> AsyncGenerator[AgentEvent[Out], None]:
+        """`run`, seen as it happens: partials of every answer, calls before and after, and the result at the end.
+
+        Leaving the loop cancels the rest.
+        """
+        self._check_async("agent.stream(...)", "stream_sync")
+        return self._stream(parts, conversation, deps)
+
+    def run_sync(
+        self, *parts: PartLike, conversation: Conversation | None = None, deps: object = None
+    ) -> AgentResult[Out]:
         """`run` for a program without an event loop."""
+        return self._sync_client().call(lambda _: self._turn(parts, conversation, deps, _nobody))
+
+    def stream_sync(
+        self, *parts: PartLike, conversation: Conversation | None = None, deps: object = None
+    ) -> Iterator[AgentEvent[Out]]:
+        """`stream` for a program without an event loop."""
+        return self._sync_client().iterate(self._stream(parts, conversation, deps))
+
+    # One turn
+
+    async def _stream(
+        self, parts: Parts, conversation: Conversation | None, deps: object
+    ) -> AsyncGenerator[AgentEvent[Out], None]:
+        told: asyncio.Queue[Any] = asyncio.Queue()
+        turn = asyncio.create_task(self._turn(parts, conversation, deps, told.put_nowait))
+        turn.add_done_callback(lambda _: told.put_nowait(None))
+        try:
+            while (event := await told.get()) is not None:
+                if isinstance(event, Response):
+                    with suppress(OmniError):  # it is the turn's, which ends with it or is helped by a hook
+                        async for partial in event:
+                            yield partial
+                else:
+                    yield event
+            yield await turn
+        finally:
+            turn.cancel()
+            await asyncio.gather(turn, return_exceptions=True)
+
+    async def _turn(
+        self, parts: Parts, conversation: Conversation | None, deps: object, tell: Tell
+    ) -> AgentResult[Any]:
+        async def taken(parts: Parts) -> AgentResult[Any]:
+            opening = conversation if conversation is not None else Conversation(system=self.instructions or None)
+            agent: Agent[Any] = self
+            before: tuple[Called, ...] = ()
+            for _ in range(MAX_HANDOFFS):
+                result = await _Turn(agent, deps, tell, before).run(opening, parts)
+                if isinstance(result, AgentResult):
+                    return result
+                tell(Handoff(result.agent))
+                agent, before = result.agent, result.called
+                opening, parts = replace(result.conversation, system=agent.instructions or None), ()
+            raise OmniError(
+                f"the turn was handed over {MAX_HANDOFFS} times and not answered; let fewer agents hand over"
+            )
+
+        return await self.hook.turn.run(parts, taken)
+
+    def open_session(self, conversation: Conversation) -> AsyncSession:
+        """A session with what the agent may call, to be entered."""
+        client = self._client if isinstance(self._client, AsyncClient) else self._client.asynchronous
+        tools = [*self.tools, *map(_transfer, self.handoffs)]
+        return client.session(conversation, tools=tools, **self._settings)
+
+    def _sync_client(self) -> Client:
         if isinstance(self._client, AsyncClient):
             raise OmniError("this agent belongs to an AsyncClient; use `await agent.run(...)`, or give it a Client")
-        return self._client.call(lambda client: self._run(client, parts, conversation, deps))
+        return self._client
 
-    async def _run(
-        self, client: AsyncClient, parts: Sequence[PartLike], conversation: Conversation | None, deps: Any
-    ) -> AgentResult:
-        opening = conversation if conversation is not None else Conversation(system=self.instructions or None)
-        async with client.session(opening, tools=self.tools, **self._settings) as session:
-            await session.send(*parts)
-            response = await session.respond()
-            called: list[Called] = []
-            for _ in range(self._max_rounds):
-                if not response.tool_calls:
-                    return AgentResult(response, session.conversation, tuple(called))
+    def _check_async(self, what: str, instead: str) -> None:
+        if isinstance(self._client, Client):
+            raise OmniError(f"this agent belongs to a Client; {what} needs an AsyncClient, or use {instead}")
+
+    @property
+    def form(self) -> OutputType[Any] | None:
+        """What its output is read as; None if it is text."""
+        return self._form
+
+    @property
+    def max_rounds(self) -> int:
+        return self._max_rounds
+
+    async def allows(self, call: ToolCall) -> bool:
+        """Whether a call that needs approval may be made."""
+        return self._approve is not None and await awaited(self._approve(call))
+
+
+@dataclass(frozen=True)
+class _Transfer:
+    """The turn is another agent's now."""
+
+    agent: Agent[Any]
+    conversation: Conversation
+    called: tuple[Called, ...]
+
+
+class _Turn:
+    """What one agent does of a turn."""
+
+    def __init__(self, agent: Agent[Any], deps: object, tell: Tell, called: tuple[Called, ...]) -> None:
+        self._agent, self._deps, self._tell = agent, deps, tell
+        self._called = list(called)
+
+    async def run(self, opening: Conversation, parts: Parts) -> AgentResult[Any] | _Transfer:
+        agent = self._agent
+        async with agent.open_session(opening) as session:
+            if parts:
+                await session.send(*parts)
+            told = session.conversation
+            response = await self._answer(session, first=True)
+            for _ in range(agent.max_rounds):
+                if agent.form is not None and response.output is not None:
+                    return self._result(response.output, response, session)
+                if not response.tool_calls and agent.form is None:
+                    return self._result(response.text, response, session)
                 for call in response.tool_calls:
-                    called.append(await self._call(call, deps))
-                    await _tell(session, called[-1])
-                response = await session.respond(tool_choice="auto")
-        raise OmniError(f"the model called tools {self._max_rounds} times and gave no answer; allow more max_rounds")
+                    successor = next((other for other in agent.handoffs if TRANSFER + other.name == call.name), None)
+                    if successor is not None:
+                        return _Transfer(successor, told, tuple(self._called))
+                    await self._call(session, call)
+                response = await self._answer(session, first=False)
+        raise OmniError(f"the model called tools {agent.max_rounds} times and gave no answer; allow more max_rounds")
 
-    async def _call(self, call: ToolCall, deps: Any) -> Called:
+    def _result(self, output: Any, response: Response, session: AsyncSession) -> AgentResult[Any]:
+        return AgentResult(output, response, session.conversation, tuple(self._called), self._agent)
+
+    async def _answer(self, session: AsyncSession, first: bool) -> Response:
+        """Tools are offered first; a form is filled when none is called any more."""
+        form, offered = self._agent.form, self._agent.tools or self._agent.handoffs
+        own: dict[str, object] = {} if first else {"tool_choice": "auto"}
+        if form is not None and not (first and offered):
+            own = {"output": form}
+
+        async def answered(request: ModelRequest) -> Response:
+            response = session.respond(**request.settings)
+            self._tell(response)
+            return await response
+
+        return await self._agent.hook.response.run(ModelRequest(session.conversation, own), answered)
+
+    async def _call(self, session: AsyncSession, call: ToolCall) -> None:
         """A tool that is unknown, declined or fails says so to the model."""
-        await self.hook.run_before(call)
+        self._tell(call)
         try:
-            done = Called(call, await self._result(call, deps))
+            called = await self._agent.hook.tool.run(call, self._run_tool)
         except ToolError as error:
-            done = Called(call, str(error), error=True)
-        await self.hook.run_after(call, done.output)
-        return done
+            called = Called(call, str(error), error=True)
+        self._called.append(called)
+        self._tell(called)
+        await tell_output(session, called)
 
-    async def _result(self, call: ToolCall, deps: Any) -> Output:
-        tool = next((tool for tool in self.tools if tool.name == call.name), None)
-        if tool is None:
-            raise ToolError(f"there is no tool {call.name!r}; there are {', '.join(tool.name for tool in self.tools)}")
-        approved = not tool.needs_approval or (self._approve is not None and await _awaited(self._approve(call)))
-        if not approved:
+    async def _run_tool(self, call: ToolCall) -> Called:
+        tools = self._agent.tools
+        wanted = next((tool for tool in tools if tool.name == call.name), None)
+        if wanted is None:
+            raise ToolError(f"there is no tool {call.name!r}; there are {', '.join(tool.name for tool in tools)}")
+        if wanted.needs_approval and not await self._agent.allows(call):
             raise ToolError(f"{call.name} was not allowed")
-        return await tool.run(call.arguments, ToolContext(call.call_id, call.name, deps))
+        context = ToolContext(call.call_id, call.name, self._deps)
+        return Called(call, await wanted.run(call.arguments, context, lambda value: self._tell(Progress(call, value))))
 
 
-async def _tell(session: AsyncSession, called: Called) -> None:
+async def tell_output(session: AsyncSession, called: Called) -> None:
     """Pictures and speech that a tool gave are shown beside its output, which is text."""
-    if isinstance(called.output, str):
-        await session.send(ToolResult(called.call.call_id, called.output))
-        return
-    await session.send(ToolResult(called.call.call_id, str(called.output)))
-    await session.send(called.output)
+    parts = called.output if isinstance(called.output, tuple) else (called.output,)
+    words = [part for part in parts if isinstance(part, str)]
+    media = [part for part in parts if not isinstance(part, str)]
+    await session.send(ToolResult(called.call.call_id, "\n".join(words or map(str, media))))
+    for part in media:
+        await session.send(part)
 
 
-async def _awaited(result: Any) -> Any:
-    return await result if inspect.isawaitable(result) else result
+def _transfer(agent: Agent[Any]) -> Tool:
+    """The tool that hands the turn to an agent; it is never run."""
+
+    @tool(name=TRANSFER + agent.name, description=agent.description or f"Ask {agent.name}.")
+    def transfer() -> None:
+        raise AssertionError("a handoff is no call")
+
+    return transfer
+
+
+def _check_names(agent: Agent[Any]) -> None:
+    names = [*(tool.name for tool in agent.tools), *(TRANSFER + other.name for other in agent.handoffs)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise OmniError(f"{agent!r} has two tools named {', '.join(twice)}; give each a name of its own")
+
+
+def _nobody(_event: object) -> None:
+    """Nobody watches."""

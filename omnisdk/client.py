@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -16,6 +16,7 @@ from omnisdk.local_runtime import LocalRuntime
 from omnisdk.media import Speech
 from omnisdk.protocol.events import OmniSessionCapabilities
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
+from omnisdk.protocol.settings import OutputModality
 from omnisdk.response import Response
 from omnisdk.session import AsyncSession
 from omnisdk.settings import GenerationSettings
@@ -81,15 +82,21 @@ class AsyncClient:
             self.url, api_key=self._api_key, settings=GenerationSettings(**settings), conversation=conversation
         )
 
-    async def ask(self, *parts: PartLike, **settings: Any) -> Response:
-        """One question of words, Speech and Images, one finished answer."""
+    @overload
+    async def ask(self, *parts: PartLike, output: type[T], **settings: Any) -> T: ...
+    @overload
+    async def ask(
+        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Any
+    ) -> Response: ...
+    async def ask(self, *parts: PartLike, output: Any = None, **settings: Any) -> Any:
+        """One question of words, Speech and Images, one finished answer; with a type as output, a value of it."""
         own = {"fill": settings.pop("fill")} if "fill" in settings else {}
         async with self.session(**settings) as session:
-            return await session.ask(*parts, **own)
+            return await session.ask(*parts, output=output, **own)
 
     async def respond(self, conversation: Conversation, **settings: Any) -> Response:
         """The finished answer to a conversation, which stays as it is: `conversation.add(answer)` is the next one."""
-        own = {"fill": settings.pop("fill")} if "fill" in settings else {}
+        own = {name: settings.pop(name) for name in ("fill", "output") if name in settings}
         async with self.session(conversation, **settings) as session:
             return await session.respond(**own)
 
@@ -135,8 +142,12 @@ class Client:
         with portal.wrap_async_context_manager(live):
             yield Session(live, portal)
 
-    def ask(self, *parts: PartLike, **settings: Any) -> Response:
-        """One question of words, Speech and Images, one finished answer."""
+    @overload
+    def ask(self, *parts: PartLike, output: type[T], **settings: Any) -> T: ...
+    @overload
+    def ask(self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Any) -> Response: ...
+    def ask(self, *parts: PartLike, **settings: Any) -> Any:
+        """One question of words, Speech and Images, one finished answer; with a type as output, a value of it."""
         return self._running_portal().call(lambda: self._client.ask(*parts, **settings))
 
     def respond(self, conversation: Conversation, **settings: Any) -> Response:
@@ -150,6 +161,30 @@ class Client:
             return await work(self._client)
 
         return self._running_portal().call(worked)
+
+    def iterate(self, events: AsyncGenerator[T, None]) -> Iterator[T]:
+        """An async generator as a plain one, made on the client's own thread."""
+        portal, end = self._running_portal(), object()
+
+        async def step() -> object:
+            return await anext(events, end)
+
+        try:
+            while (event := portal.call(step)) is not end:
+                yield cast(T, event)
+        finally:
+            portal.call(events.aclose)
+
+    @contextmanager
+    def enter(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
+        """An async context manager as a plain one, on the client's own thread: `with omni.enter(mcp_tools(...))`."""
+        with self._running_portal().wrap_async_context_manager(manager) as entered:
+            yield entered
+
+    @property
+    def asynchronous(self) -> AsyncClient:
+        """The client behind this one, which does the work."""
+        return self._client
 
     def _running_portal(self) -> BlockingPortal:
         if self._portal is None:
@@ -194,8 +229,12 @@ class Session:
 
         return self._portal.call(begun)
 
-    def ask(self, *parts: PartLike, **settings: Any) -> Response:
-        """Say something and wait for the finished answer."""
+    @overload
+    def ask(self, *parts: PartLike, output: type[T], **settings: Any) -> T: ...
+    @overload
+    def ask(self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Any) -> Response: ...
+    def ask(self, *parts: PartLike, **settings: Any) -> Any:
+        """Say something and wait for the finished answer; with a type as output, for a value of that type."""
         return self._portal.call(lambda: self._live.ask(*parts, **settings))
 
 

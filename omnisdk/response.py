@@ -19,6 +19,7 @@ from omnisdk.media import Image, PreviewImage, Speech
 from omnisdk.protocol import events
 from omnisdk.protocol import response as wire_response
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
+from omnisdk.structured import OutputType
 
 Status = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 MASKED_TEXT = "▒"
@@ -133,8 +134,16 @@ class Response:
     server failed at it and ConnectionLost if the socket closed; a cancelled one simply has status "cancelled".
     """
 
-    def __init__(self, link: ResponseLink, *, asked_at: float, run: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self,
+        link: ResponseLink,
+        *,
+        asked_at: float,
+        run: Callable[[Any], Any] | None = None,
+        form: OutputType[Any] | None = None,
+    ) -> None:
         self._link = link
+        self._form = form
         self._asked_at = asked_at
         self._run = run  # waits for a coroutine from another thread; the sync client's
         self._waiters: list[asyncio.Future[None]] = []
@@ -246,6 +255,19 @@ class Response:
     def text(self) -> str:
         """What the model says; of a spoken answer its transcript."""
         return "".join(self._done(self._texts))
+
+    @cached_property
+    def output(self) -> Any:
+        """What an answer that was asked for as a type says, as that type; None of any other answer.
+
+        Raises ResponseFailed if it ended before it was filled, OutputError if the type's own validators refuse it.
+        """
+        if self._form is None:
+            return None
+        arguments = self._done(self.tool_calls)[0].arguments if self.tool_calls else ""
+        if not arguments:
+            raise ResponseFailed(f"the answer ended {self.status} before it was filled in; ask again")
+        return self._form.read(arguments)
 
     @cached_property
     def speech(self) -> Speech | None:

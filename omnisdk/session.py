@@ -6,11 +6,11 @@ import asyncio
 import base64
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar, overload
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import msgspec
@@ -25,17 +25,20 @@ from omnisdk.media import Image, Speech
 from omnisdk.protocol import events, wire
 from omnisdk.protocol import settings as wire_settings
 from omnisdk.protocol.limits import MAX_INBOUND_FRAME_BYTES, WIRE_SAMPLE_RATE_HZ
+from omnisdk.protocol.settings import OutputModality
 from omnisdk.response import CanvasChange, Response
 from omnisdk.settings import GenerationSettings
 from omnisdk.speaking import Speaking
+from omnisdk.structured import OutputType
 from omnisdk.tools import Tool
 
 SUBPROTOCOL = wire_settings.OMNI_VERSION
 REALTIME_PATH = "/v1/realtime"
 CHUNK_SAMPLES = WIRE_SAMPLE_RATE_HZ // 2  # half a second of speech a frame
 MAX_UNSENT_EVENTS = 64
-OUTSIDE_OMNI = ("tools", "tool_choice", "fill")  # settings that have places of their own
+OUTSIDE_OMNI = ("tools", "tool_choice", "fill", "output_type")  # settings that have places of their own
 CONNECT_TIMEOUT_S = 20.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class AsyncSession:
         self.settings = settings or GenerationSettings()
         if self.settings.fill is not None:
             raise SettingsError("fill belongs to one answer; give it to respond(...) or ask(...)")
+        if self.settings.output_type is not None:
+            raise SettingsError("a type as output belongs to one answer; give it to respond(...) or ask(...)")
         self.conversation = Conversation(system=None if conversation is None else conversation.system)
         self.capabilities: events.OmniSessionCapabilities | None = None
         self.last_response: Response | None = None
@@ -135,7 +140,8 @@ class AsyncSession:
     def respond(self, **settings: Any) -> Response:
         """Ask for an answer to what was said; settings hold for this answer only. Returns at once."""
         wanted = GenerationSettings(**settings)
-        response = Response(self, asked_at=self._turn_ended_at or time.monotonic(), run=self.run)
+        asked_at = self._turn_ended_at or time.monotonic()
+        response = Response(self, asked_at=asked_at, run=self.run, form=wanted.output_type)
         self._turn_ended_at = None
         self.last_response = response
         if self._lost is not None:
@@ -149,11 +155,18 @@ class AsyncSession:
             self._post_held()
         return response
 
-    async def ask(self, *parts: PartLike, **settings: Any) -> Response:
-        """Say something and wait for the finished answer."""
-        GenerationSettings(**settings)  # a wrong setting is told before anything is sent
+    @overload
+    async def ask(self, *parts: PartLike, output: type[T], **settings: Any) -> T: ...
+    @overload
+    async def ask(
+        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Any
+    ) -> Response: ...
+    async def ask(self, *parts: PartLike, output: Any = None, **settings: Any) -> Any:
+        """Say something and wait for the finished answer; with a type as output, for a value of that type."""
+        wanted = GenerationSettings(output=output, **settings)  # what is wrong is told before anything is sent
         await self.send(*parts)
-        return await self.respond(**settings)
+        response = await self.respond(output=output, **settings)
+        return response if wanted.output_type is None else response.output
 
     # Asked for by responses
 
@@ -465,11 +478,14 @@ def _response_create(event_id: str, settings: GenerationSettings) -> events.Resp
         response.tools = [_function(tool) for tool in settings.tools]
     if settings.tool_choice is not None:
         response.tool_choice = _choice(settings.tool_choice)
+    if settings.output_type is not None:
+        response.tools = [_function(settings.output_type)]
+        response.tool_choice = _choice(settings.output_type.name)
     return events.ResponseCreate(event_id=event_id, response=response)
 
 
 def _omni(settings: GenerationSettings, **more: Any) -> wire_settings.OmniSettings:
-    given = {name: value for name, value in settings.given.items() if name not in OUTSIDE_OMNI} | more
+    given = {name: value for name, value in settings if value is not None and name not in OUTSIDE_OMNI} | more
     if settings.slots is not None:
         given["generation"] = {name: slot.given for name, slot in settings.slots.items()}
         del given["slots"]
@@ -479,7 +495,7 @@ def _omni(settings: GenerationSettings, **more: Any) -> wire_settings.OmniSettin
     return omni
 
 
-def _function(tool: Tool[..., Any]) -> wire_settings.FunctionTool:
+def _function(tool: Tool | OutputType[Any]) -> wire_settings.FunctionTool:
     return wire_settings.FunctionTool(name=tool.name, description=tool.description, parameters=tool.schema)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from pydantic import (
     BaseModel,
@@ -20,6 +20,7 @@ from omnisdk.errors import SettingsError
 from omnisdk.fill import Gaps, Repaint
 from omnisdk.protocol import limits
 from omnisdk.protocol.settings import CommitRule, ConfidenceRule, OutputModality, PartialKind, Schedule
+from omnisdk.structured import OutputType
 from omnisdk.tools import Tool
 
 
@@ -83,7 +84,8 @@ class SlotSettings(BaseModel):
 class GenerationSettings(BaseModel):
     """Settings of a session or of one response; None means the server's default.
 
-    output: what the answer may hold; where the model cannot make all of it at once, what comes first counts most.
+    output: what the answer may hold; where the model cannot make all of it at once, what comes first counts most. Or
+    a type, a pydantic model say: the answer is then filled into its form, of one answer only.
     recipe: the model's recipe by name, whatever output says; by default it follows from what is said and wanted.
     steps: denoise steps of the picture, fewer is faster. slots: the numbers of single slots, as in
     slots={"image": SlotSettings(steps=24, temperature=0.7)}; they go before `steps`. seed: repeats an answer.
@@ -104,14 +106,15 @@ class GenerationSettings(BaseModel):
     partials: PartialKind | None = None
     partial_every: int | None = Field(default=None, ge=1, le=limits.MAX_STEPS)
     deadline_ms: int | None = Field(default=None, ge=1)
-    tools: tuple[Tool[..., Any], ...] | None = None
+    output_type: OutputType[Any] | None = None
+    tools: tuple[Tool, ...] | None = None
     tool_choice: str | None = None
     fill: tuple[Gaps | Repaint, ...] | None = None
 
     def __init__(
         self,
         *,
-        output: Sequence[OutputModality] | None = None,
+        output: Sequence[OutputModality] | OutputType[Any] | type[Any] | None = None,
         recipe: str | None = None,
         steps: int | None = None,
         slots: Mapping[str, SlotSettings | Mapping[str, object]] | None = None,
@@ -119,14 +122,19 @@ class GenerationSettings(BaseModel):
         partials: PartialKind | None = None,
         partial_every: int | None = None,
         deadline_ms: int | None = None,
-        tools: Sequence[Tool[..., Any]] | None = None,
+        tools: Sequence[Tool] | None = None,
         tool_choice: str | None = None,
         fill: Gaps | Repaint | Sequence[Gaps | Repaint] | None = None,
         **unknown: object,
     ) -> None:
+        plain = output is None or isinstance(output, str | Sequence)
+        form = None if plain else output if isinstance(output, OutputType) else OutputType(cast(type[Any], output))
+        if form is not None and (tools or tool_choice or fill):
+            raise SettingsError("an answer of a type calls no tools and fills no gaps; ask for one thing at a time")
         try:
             super().__init__(
-                output=output,
+                output=output if plain else None,
+                output_type=form,
                 recipe=recipe,
                 steps=steps,
                 slots=slots,
@@ -151,7 +159,8 @@ class GenerationSettings(BaseModel):
     @property
     def given(self) -> dict[str, object]:
         """The settings that were given, by name."""
-        return {name: value for name, value in self if value is not None}
+        told = {name: value for name, value in self if value is not None}
+        return {"output" if name == "output_type" else name: value for name, value in told.items()}
 
     def merged(self, other: GenerationSettings) -> GenerationSettings:
         """These settings with those of `other` laid over them, slots one by one."""
@@ -172,11 +181,15 @@ def _sentence(error: ValidationError, settings: type[BaseModel]) -> str:
     return "; ".join(_problem(problem, settings) for problem in error.errors())
 
 
+def _names(settings: type[BaseModel]) -> list[str]:
+    return [name for name in settings.model_fields if name != "output_type"]  # given as output
+
+
 def _problem(problem: ErrorDetails, settings: type[BaseModel]) -> str:
     told = f"{problem['msg'][0].lower()}{problem['msg'][1:]}"
     if not problem["loc"]:
         return f"{problem['input']!r} came: {told}"
     name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
-        return f"there is no setting {name!r}; allowed are {', '.join(settings.model_fields)}"
+        return f"there is no setting {name!r}; allowed are {', '.join(_names(settings))}"
     return f"setting {name!r} got {problem['input']!r}: {told}"

@@ -6,9 +6,11 @@ import asyncio
 import functools
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
@@ -17,8 +19,12 @@ from omnisdk.media import Image, Speech
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Output = str | Image | Speech
+Output = str | Image | Speech | tuple[str | Image | Speech, ...]
+OnInterrupt = Literal["finish", "cancel"]
+Reply = Literal["answer", "silent"]
+TellProgress = Callable[[object], None]
 DEFAULT_TIMEOUT_S = 30.0
+OPTIONS = frozenset(["name", "description", "timeout", "retries", "needs_approval", "on_interrupt", "reply"])
 _SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Raises|Yields|Examples?|Notes?)\s*:\s*$", re.MULTILINE)
 _PARAMETER = re.compile(r"^\s+(\w+)\s*(?:\([^)]*\))?\s*:\s*(.+)$")
 
@@ -39,64 +45,89 @@ class ToolContext:
     deps: Any = None
 
 
-class Tool(Generic[P, R]):
+class Tool(ABC):
+    """Anything the model may call: a function of ours (`@tool`), or a tool of an MCP server.
+
+    schema: JSON Schema of its parameters, an object. timeout: seconds. retries: how often it is run again when it fails
+    or takes too long; a ToolError is not. needs_approval: whether the agent asks `approve` before it runs.
+    on_interrupt: what becomes of it when the user speaks into a live conversation. reply: whether its output is
+    answered aloud, or "silent", only told.
+    """
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    timeout: float = DEFAULT_TIMEOUT_S
+    retries: int = 0
+    needs_approval: bool = False
+    on_interrupt: OnInterrupt = "finish"
+    reply: Reply = "answer"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    async def run(self, arguments: str, context: ToolContext, progress: TellProgress | None = None) -> Output:
+        """Call it with a JSON object of arguments.
+
+        progress: told what the tool yields on the way. Raises ToolError for arguments that do not fit, when it takes
+        too long, and for whatever it raises.
+        """
+        given = self._read(arguments)
+        for left in range(self.retries, -1, -1):
+            try:
+                async with asyncio.timeout(self.timeout):
+                    return _told(await self._called(given, context, progress or _nobody))
+            except ToolError:
+                raise
+            except TimeoutError:
+                if not left:
+                    raise ToolError(f"{self.name} took longer than {self.timeout:g} s and was stopped") from None
+            except Exception as error:
+                if not left:
+                    raise ToolError(f"{self.name} failed: {str(error) or type(error).__name__}") from error
+        raise AssertionError("the last try gives or raises")
+
+    @abstractmethod
+    def _read(self, arguments: str) -> dict[str, Any]:
+        """The arguments by name. Raises ToolError."""
+
+    @abstractmethod
+    async def _called(self, given: dict[str, Any], context: ToolContext, progress: TellProgress) -> object: ...
+
+
+class FunctionTool(Tool, Generic[P, R]):
     """A function with a name, a description and a JSON Schema of its parameters. Called, it is the function itself.
 
-    timeout: seconds. needs_approval: whether the agent asks `approve` before it runs.
+    Functions that are not async run in a thread. What a generator yields is progress, the last of it the output.
     """
 
     def __init__(
-        self,
-        function: Callable[P, R],
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT_S,
-        needs_approval: bool = False,
+        self, function: Callable[P, R], *, name: str | None = None, description: str | None = None, **options: Any
     ) -> None:
         functools.update_wrapper(self, function)
         told, parameters = _documented(inspect.getdoc(function) or "")
         self.function = function
         self.name = name or function.__name__
         self.description = description or told
-        self.timeout, self.needs_approval = timeout, needs_approval
+        for option, value in options.items():
+            setattr(self, option, value)
         self._context = _context_parameter(function)
         self._arguments = _model_of(function, self.name, parameters, self._context)
+        self.schema = self._arguments.model_json_schema()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
 
-    def __repr__(self) -> str:
-        return f"Tool({self.name!r})"
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """JSON Schema of its parameters."""
-        return self._arguments.model_json_schema()
-
-    async def run(self, arguments: str, context: ToolContext) -> Output:
-        """Call it with a JSON object of arguments. Functions that are not async run in a thread.
-
-        Raises ToolError for arguments that do not fit, when it takes too long, and for whatever it raises.
-        """
-        given = self._read(arguments)
-        if self._context is not None:
-            given[self._context] = context
-        try:
-            async with asyncio.timeout(self.timeout):
-                return _told(await self._called(given))
-        except ToolError:
-            raise
-        except TimeoutError:
-            raise ToolError(f"{self.name} took longer than {self.timeout:g} s and was stopped") from None
-        except Exception as error:
-            raise ToolError(f"{self.name} failed: {str(error) or type(error).__name__}") from error
-
-    async def _called(self, given: Mapping[str, Any]) -> Any:
+    async def _called(self, given: dict[str, Any], context: ToolContext, progress: TellProgress) -> object:
         function: Callable[..., Any] = self.function
+        arguments = given if self._context is None else {**given, self._context: context}
+        if inspect.isasyncgenfunction(function):
+            return await _last(function(**arguments), progress)
+        if inspect.isgeneratorfunction(function):
+            return await _last(_in_thread(function(**arguments)), progress)
         if inspect.iscoroutinefunction(function):
-            return await function(**given)
-        result = await asyncio.to_thread(functools.partial(function, **given))
+            return await function(**arguments)
+        result = await asyncio.to_thread(functools.partial(function, **arguments))
         return await result if isinstance(result, Awaitable) else result
 
     def _read(self, arguments: str) -> dict[str, Any]:
@@ -108,20 +139,53 @@ class Tool(Generic[P, R]):
         return {name: getattr(read, name) for name in type(read).model_fields if name in read.model_fields_set}
 
 
+async def _last(steps: AsyncGenerator[Any, None], progress: TellProgress) -> object:
+    """What a generator yields last; all before it is progress."""
+    last: object = None
+    async with aclosing(steps):
+        first = True
+        async for step in steps:
+            if not first:
+                progress(last)
+            last, first = step, False
+    return last
+
+
+async def _in_thread(steps: Iterator[Any]) -> AsyncGenerator[Any, None]:
+    """A generator each of whose steps is made in a thread."""
+    end = object()
+    while (step := await asyncio.to_thread(next, steps, end)) is not end:
+        yield step
+
+
+def _nobody(_progress: object) -> None:
+    """Nobody is told of progress."""
+
+
 @overload
-def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
+def tool(function: Callable[P, R], /) -> FunctionTool[P, R]: ...
 @overload
 def tool(
-    *, name: str | None = None, description: str | None = None, timeout: float = ..., needs_approval: bool = False
-) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    timeout: float = ...,
+    retries: int = ...,
+    needs_approval: bool = ...,
+    on_interrupt: OnInterrupt = ...,
+    reply: Reply = ...,
+) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a tool of a function, sync or async. Its docstring describes it, `Args:` its parameters.
 
-    name, description: instead of the function's own. timeout: seconds. needs_approval: see Agent.
+    name, description: instead of the function's own. The other options are those of Tool.
     """
     if function is not None:
-        return Tool(function)
-    return lambda later: Tool(later, **options)
+        return FunctionTool(function)
+    unknown = options.keys() - OPTIONS
+    if unknown:
+        raise OmniError(f"a tool has no option {', '.join(sorted(unknown))}; allowed are {', '.join(sorted(OPTIONS))}")
+    return lambda later: FunctionTool(later, **options)
 
 
 def _documented(docstring: str) -> tuple[str, dict[str, str]]:
@@ -168,5 +232,7 @@ def _model_of(
 def _told(result: Any) -> Output:
     """A tool's result as the model is told it: media as they are, words as words, anything else as JSON."""
     if isinstance(result, str | Image | Speech):
+        return result
+    if isinstance(result, tuple) and result and all(isinstance(part, str | Image | Speech) for part in result):
         return result
     return "" if result is None else TypeAdapter(type(result)).dump_json(result).decode()

@@ -77,10 +77,15 @@ def test_change_your_mind(url: str, tmp_path: Path) -> None:
     assert Image(tmp_path / "picture.png").size == (80, 80)
 
 
+ORDER = {"arguments.count": "3", "arguments.color": '"green"', "arguments.wrapped": "true"}
+
+
 @pytest.fixture(scope="module")
 def real_url() -> Iterator[str]:
     """The real server, its engine on a script."""
-    with serving(ScriptedEngine(texts={"text": REPLY, "arguments.room": '"hall"', "arguments.state": '"off"'})) as url:
+    with serving(
+        ScriptedEngine(texts={"text": REPLY, "arguments.room": '"hall"', "arguments.state": '"off"'} | ORDER)
+    ) as url:
         yield url
 
 
@@ -93,3 +98,20 @@ def test_tools(real_url: str) -> None:
 def test_repaint(real_url: str, tmp_path: Path) -> None:
     run_example("repaint.py", "two apples", "a banana", tmp_path / "after.png", real_url)
     assert Image(tmp_path / "after.png").size == (32, 32)
+
+
+def test_structured_output(real_url: str) -> None:
+    shown = run_example("structured_output.py", "three green apples, wrapped", real_url)
+    assert shown.strip() == "count=3 color=<Color.GREEN: 'green'> wrapped=True"
+
+
+def test_handoff(real_url: str) -> None:
+    shown = run_example("handoff.py", "stop the timer", real_url)
+    assert shown.splitlines() == ["handed to the cook", "stop_timer({}) -> the timer is off"]
+
+
+def test_workflow(real_url: str, tmp_path: Path) -> None:
+    shown = run_example("workflow.py", "two apples", tmp_path / "picture.png", real_url)
+    assert "draw: done" in shown
+    assert REPLY in shown
+    assert Image(tmp_path / "picture.png").size == (32, 32)

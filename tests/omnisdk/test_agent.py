@@ -1,17 +1,24 @@
 """Agents against the real server, its engine on a script."""
 
+import asyncio
 from collections.abc import Iterator
+from enum import StrEnum
 
 import numpy as np
 import pytest
+from pydantic import BaseModel, field_validator
 
-from omnisdk.agent import Agent
+from omnisdk.agent import Agent, AgentResult, Called, Handoff, ModelRequest, Progress
 from omnisdk.client import AsyncClient, Client
 from omnisdk.conversation import Conversation, ToolCall, ToolResult
 from omnisdk.editing import Box
 from omnisdk.errors import OmniError, SettingsError
 from omnisdk.fill import Gaps, Repaint
+from omnisdk.hooks import Stopped
 from omnisdk.media import Image
+from omnisdk.response import Partial, Response
+from omnisdk.settings import GenerationSettings
+from omnisdk.structured import OutputError
 from omnisdk.tools import ToolContext, ToolError, tool
 from runtime.engine.given import GivenImage, GivenText
 from runtime.engine.request import ImagePart, TextPart
@@ -97,13 +104,13 @@ async def test_a_tool_that_fails_tells_the_model(client: AsyncClient, engine: Sc
 async def test_hooks_see_every_call(client: AsyncClient) -> None:
     agent, seen = Agent(client, tools=[stop_timer]), []
 
-    @agent.hook.before_tool
+    @agent.hook.tool.before
     def before(call: ToolCall) -> None:
         seen.append(call.name)
 
-    @agent.hook.after_tool
-    async def after(call: ToolCall, output: object) -> None:
-        seen.append(output)
+    @agent.hook.tool.after
+    async def after(call: ToolCall, called: Called) -> None:
+        seen.append(called.output)
 
     await agent.run("stop the timer")
     assert seen == ["stop_timer", "stopped"]
@@ -166,3 +173,181 @@ def test_without_an_event_loop(server: tuple[str, ScriptedEngine]) -> None:
     with Client(server[0]) as omni:
         result = Agent(omni, tools=[stop_timer]).run_sync("stop the timer", conversation=Conversation(system="x"))
     assert result.tool_calls[0].output == "stopped"
+
+
+class Size(StrEnum):
+    SMALL = "small"
+    LARGE = "large"
+
+
+class Order(BaseModel):
+    """What is to be brought."""
+
+    dish: str
+    size: Size
+    note: str = ""
+
+    @field_validator("dish")
+    @classmethod
+    def _on_the_menu(cls, dish: str) -> str:
+        if dish == "moon":
+            raise ValueError("is not on the menu")
+        return dish
+
+
+@pytest.fixture
+def menu(engine: ScriptedEngine) -> Iterator[ScriptedEngine]:
+    before = engine.texts
+    engine.texts = {**before, "arguments.dish": "soup", "arguments.size": '"large"', "arguments.answer": "true"}
+    yield engine
+    engine.texts = before
+
+
+class TestOutputOfAType:
+    async def test_of_a_session(self, client: AsyncClient, menu: ScriptedEngine) -> None:
+        async with client.session() as session:
+            assert await session.ask("soup please", output=Order) == Order(dish="soup", size=Size.LARGE)
+            response = await session.respond(output=bool)
+            assert response.output is True
+            assert (await session.respond()).output is None
+
+    async def test_of_a_client(self, client: AsyncClient, menu: ScriptedEngine) -> None:
+        assert await client.ask("is it red?", output=bool)
+        answer = await client.respond(Conversation().user("soup"), output=Order)
+        assert answer.output.dish == "soup"
+
+    async def test_of_an_agent(self, client: AsyncClient, menu: ScriptedEngine) -> None:
+        result = await Agent(client, output=Order).run("soup please")
+        assert result.output.size is Size.LARGE
+        assert len(result.conversation) == 2
+
+    async def test_of_an_agent_with_tools(self, client: AsyncClient, menu: ScriptedEngine) -> None:
+        agent = Agent(client, tools=[stop_timer], output=Order)
+        called = await agent.run("stop the timer and bring soup")
+        assert [call.output for call in called.tool_calls] == ["stopped"]
+        assert called.output.dish == "soup"
+        assert (await agent.run("soup")).output.dish == "soup"
+
+    async def test_what_the_type_itself_refuses(self, client: AsyncClient, menu: ScriptedEngine) -> None:
+        menu.texts = {**menu.texts, "arguments.dish": "moon"}
+        with pytest.raises(OutputError, match="no Order: dish: Value error, is not on the menu"):
+            await client.ask("the moon", output=Order)
+
+    async def test_without_an_event_loop(self, server: tuple[str, ScriptedEngine], menu: ScriptedEngine) -> None:
+        with Client(server[0]) as omni, omni.session() as session:
+            assert session.ask("soup", output=Order).dish == "soup"
+            assert omni.ask("red?", output=bool) is True
+
+    async def test_what_cannot_be_asked_for(self, client: AsyncClient) -> None:
+        with pytest.raises(SettingsError, match="calls no tools"):
+            GenerationSettings(output=Order, tools=[stop_timer])
+        with pytest.raises(SettingsError, match="belongs to one answer"):
+            client.session(output=Order)
+        with pytest.raises(SettingsError, match="built-in function print"):
+            await client.ask("x", output=print)  # type: ignore[call-overload]
+
+
+class TestStream:
+    async def test_all_that_happens_in_order(self, client: AsyncClient) -> None:
+        @tool
+        async def stop_clock():  # type: ignore[no-untyped-def]
+            """Stop the clock."""
+            yield "finding it"
+            yield "stopped"
+
+        agent = Agent(client, tools=[stop_clock])
+        events = [event async for event in agent.stream("stop the clock")]
+        kinds = [type(event) for event in events if not isinstance(event, Partial)]
+        assert kinds == [ToolCall, Progress, Called, AgentResult]
+        assert isinstance(events[-2], Partial)
+        assert (events[-1].text, events[-1].tool_calls[0].output) == ("it is done", "stopped")  # type: ignore[union-attr]
+
+    async def test_leaving_the_loop_ends_everything(self, client: AsyncClient, engine: ScriptedEngine) -> None:
+        engine.hold = True
+        before = asyncio.all_tasks()
+        events = Agent(client).stream("hello")
+        async for _ in events:
+            break
+        await events.aclose()
+        engine.hold = False
+        assert asyncio.all_tasks() <= before
+
+    async def test_what_fails_is_raised_once(self, client: AsyncClient, engine: ScriptedEngine) -> None:
+        engine.fails = "out of memory"
+        with pytest.raises(OmniError, match="out of memory"):
+            _ = [event async for event in Agent(client).stream("hello")]
+        engine.fails = None
+
+    def test_without_an_event_loop(self, server: tuple[str, ScriptedEngine]) -> None:
+        with Client(server[0]) as omni:
+            *_, last = Agent(omni, tools=[stop_timer]).stream_sync("stop the timer")
+        assert isinstance(last, AgentResult)
+        assert last.text == "it is done"
+
+
+class TestHandoff:
+    async def test_another_agent_goes_on_with_the_turn(self, client: AsyncClient, engine: ScriptedEngine) -> None:
+        kitchen = Agent(client, "You cook.", tools=[stop_timer], name="kitchen", description="Runs the timer.")
+        porter = Agent(client, "You open doors.", handoffs=[kitchen])
+        events = [event async for event in porter.stream("stop the timer")]
+        (handoff,) = [event for event in events if isinstance(event, Handoff)]
+        result = events[-1]
+        assert isinstance(result, AgentResult)
+        assert handoff.agent is kitchen is result.agent
+        assert [called.output for called in result.tool_calls] == ["stopped"]
+        assert result.conversation.system == "You cook."
+        assert "You cook." in str(engine.submitted[-1].turns[0])
+        assert len(result.conversation) == 4  # the handoff leaves no trace
+
+    async def test_agents_that_hand_over_forever(self, client: AsyncClient) -> None:
+        one = Agent(client, name="one", description="Counts sheep.", tool_choice="required")
+        other = Agent(client, name="other", description="Counts sheep.", handoffs=[one], tool_choice="required")
+        one.handoffs = (other,)
+        with pytest.raises(OmniError, match="handed over 8 times"):
+            await one.run("count sheep")
+
+    def test_two_tools_of_one_name(self) -> None:
+        with pytest.raises(OmniError, match="two tools named stop_timer"):
+            Agent(AsyncClient("ws://x"), tools=[stop_timer, stop_timer])
+
+
+class TestHooks:
+    async def test_of_turns_and_answers(self, client: AsyncClient, engine: ScriptedEngine) -> None:
+        agent = Agent(client)
+
+        @agent.hook.turn.before
+        def politely(parts: tuple[object, ...]) -> tuple[object, ...]:
+            return (f"please {parts[0]}",)
+
+        @agent.hook.response.before
+        def repeatable(request: ModelRequest) -> ModelRequest:
+            return ModelRequest(request.conversation, {**request.settings, "seed": 7})
+
+        result = await agent.run("sing")
+        assert str(result.conversation.items[0]) == "user: please sing"
+        assert engine.submitted[-1].seed == 7
+
+    async def test_a_guardrail_stops(self, client: AsyncClient) -> None:
+        agent = Agent(client)
+
+        @agent.hook.response.after
+        def proper(_: ModelRequest, response: Response) -> None:
+            if "done" in response.text:
+                raise Stopped("that must not be said")
+
+        with pytest.raises(Stopped, match="must not be said"):
+            await agent.run("hello")
+
+    async def test_a_call_is_changed_and_a_failure_answered(self, client: AsyncClient) -> None:
+        agent = Agent(client, tools=[dim])
+
+        @agent.hook.tool.before
+        def broken(call: ToolCall) -> ToolCall:
+            return ToolCall(call.name, '{"lamp": "broken"}', call.call_id)
+
+        @agent.hook.tool.on_error
+        def soothe(call: ToolCall, error: Exception) -> Called:
+            return Called(call, f"never mind: {error}")
+
+        result = await agent.run("dim the lamp")
+        assert result.tool_calls[0].output == "never mind: that lamp is broken"

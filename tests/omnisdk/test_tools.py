@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from omnisdk.errors import OmniError
 from omnisdk.media import Image
-from omnisdk.tools import Tool, ToolContext, ToolError, tool
+from omnisdk.tools import FunctionTool, Tool, ToolContext, ToolError, tool
 
 CONTEXT = ToolContext("call_1", "f", deps=7)
 
@@ -39,7 +39,7 @@ def set_light(room: Room, on: bool, level: int = 5) -> str:
     return f"{room.value} {on} {level}"
 
 
-def run(tool: Tool[..., Any], arguments: str = "{}") -> Any:
+def run(tool: Tool, arguments: str = "{}") -> Any:
     return asyncio.run(tool.run(arguments, CONTEXT))
 
 
@@ -135,8 +135,8 @@ class TestRunning:
         [(None, ""), ("x", "x"), (3, "3"), (Place(x=1, y=2), '{"x":1,"y":2}'), ([1, "a"], '[1,"a"]')],
     )
     def test_results_are_words(self, result: Any, told: str) -> None:
-        assert run(Tool(lambda: result, name="f")) == told
+        assert run(FunctionTool(lambda: result, name="f")) == told
 
     def test_pictures_stay_pictures(self) -> None:
         picture = Image(np.zeros((2, 2, 3), np.uint8))
-        assert run(Tool(lambda: picture, name="f")) is picture
+        assert run(FunctionTool(lambda: picture, name="f")) is picture

@@ -1,0 +1,32 @@
+"""Steps that are composed: a sentence is made into a wish, the wish into a picture and its caption, partials shown."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from omnisdk import AsyncClient, Response, StepEvent, Workflow, WorkflowResult
+
+
+async def main(words: str, picture: str = "picture.png", url: str | None = None) -> None:
+    async with AsyncClient(url) if url else AsyncClient.local() as omni:
+
+        async def draw(wish: str) -> Response:
+            return await omni.ask(wish, output=["image"])
+
+        async def describe(drawn: Response) -> str:
+            return (await omni.ask(drawn.image or "", "describe the picture", output=["text"])).text
+
+        async def keep(drawn: Response) -> str:
+            return str(drawn.image.save(picture)) if drawn.image else "no picture"
+
+        flow = Workflow(lambda subject: f"draw {subject}", name="wish").step(draw).parallel(words=describe, file=keep)
+        async for event in flow.stream(words):
+            if isinstance(event, StepEvent):
+                print(f"{event.step}: {event.kind}")
+            elif isinstance(event, WorkflowResult):
+                print(event.value)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,162 @@
+"""Tools of MCP servers, as if they were ours. Needs the package `mcp`: pip install "omnisdk[mcp]"."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shlex
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from omnisdk.errors import OmniError
+from omnisdk.media import Image, Speech
+from omnisdk.tools import Output, TellProgress, Tool, ToolContext, ToolError
+
+if TYPE_CHECKING:
+    import mcp
+    from mcp.types import CallToolResult, ContentBlock
+
+_NO_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+UNFILLABLE = ("pattern", "format", "minLength")  # the tool's own server checks them
+
+
+class McpTool(Tool):
+    """A tool of an MCP server; its client has to be open while it is called."""
+
+    def __init__(self, client: mcp.Client, name: str, description: str, schema: Mapping[str, Any]) -> None:
+        self._client, self._remote_name = client, name
+        self.name, self.description = _NO_NAME.sub("_", name)[:128], description
+        self.schema = _fillable(schema)
+
+    def _read(self, arguments: str) -> dict[str, Any]:
+        try:
+            given = json.loads(arguments or "{}")
+        except ValueError as error:
+            raise ToolError(f"{self.name} cannot be called like that: {error}") from None
+        if not isinstance(given, dict):
+            raise ToolError(f"{self.name} cannot be called like that: {arguments[:80]} is no object")
+        return given
+
+    async def _called(self, given: dict[str, Any], context: ToolContext, progress: TellProgress) -> object:
+        result = await self._client.call_tool(self._remote_name, given, progress_callback=partial(_tell, progress))
+        output = _output(result)
+        if result.is_error:
+            raise ToolError(f"{self.name} failed: {output}")
+        return output
+
+
+async def _tell(tell: TellProgress, progress: float, total: float | None, message: str | None) -> None:
+    tell(message or (f"{progress:g}" if total is None else f"{progress:g} of {total:g}"))
+
+
+@asynccontextmanager
+async def mcp_tools(
+    server: str | Sequence[str] | object, *, only: Sequence[str] | None = None, timeout: float | None = None
+) -> AsyncIterator[list[Tool]]:
+    """`async with mcp_tools("npx -y @modelcontextprotocol/server-everything") as tools:`.
+
+    server: a command (words or one string) that speaks over its standard input and output; the address
+    of a streamable HTTP server; or an `mcp.server.MCPServer` of this process. only: names of the tools to take.
+    timeout: seconds a call may take. With a sync Client: `with omni.enter(mcp_tools(...)) as tools:`.
+    Raises OmniError when the server cannot be reached or has not the tools.
+    """
+    try:
+        import mcp
+    except ImportError:
+        raise OmniError('tools of MCP servers need the package mcp; pip install "omnisdk[mcp]"') from None
+    client = mcp.Client(_transport(server))
+    try:
+        await client.__aenter__()
+    except Exception as error:  # noqa: BLE001 - of a transport, of the protocol, of a group of tasks
+        raise OmniError(
+            f"the MCP server {server!r} cannot be used ({_cause(error)}); check the command or the address"
+        ) from None
+    try:
+        found = [
+            McpTool(client, tool.name, tool.description or "", tool.input_schema) for tool in await _listed(client)
+        ]
+        for tool in found:
+            tool.timeout = tool.timeout if timeout is None else timeout
+        yield _chosen(found, only)
+    finally:
+        await client.__aexit__(None, None, None)
+
+
+def _transport(server: str | Sequence[str] | object) -> Any:
+    import mcp
+
+    if isinstance(server, str) and server.startswith(("http://", "https://")):
+        return server
+    if not isinstance(server, str | Sequence):
+        return server
+    words = shlex.split(server) if isinstance(server, str) else list(server)
+    if not words:
+        raise OmniError("an empty command names no MCP server; give a command or an http address")
+    return mcp.StdioServerParameters(command=words[0], args=words[1:])
+
+
+async def _listed(client: mcp.Client) -> list[Any]:
+    tools, cursor = [], None
+    while True:
+        page = await client.list_tools(cursor=cursor)
+        tools += page.tools
+        cursor = page.next_cursor
+        if cursor is None:
+            return tools
+
+
+def _chosen(tools: list[McpTool], only: Sequence[str] | None) -> list[Tool]:
+    missing = sorted(set(only or ()) - {tool.name for tool in tools})
+    if missing:
+        there = ", ".join(tool.name for tool in tools) or "none"
+        raise OmniError(f"the MCP server has no tool {', '.join(missing)}; there are {there}")
+    return [tool for tool in tools if only is None or tool.name in only]
+
+
+def _fillable(schema: Any) -> Any:
+    """The schema without what cannot be promised by filling in; names of properties are left alone."""
+    if isinstance(schema, list):
+        return [_fillable(part) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    left = {name: part for name, part in schema.items() if name not in UNFILLABLE}
+    named = ("properties", "$defs", "definitions")
+    return {
+        name: {key: _fillable(value) for key, value in part.items()}
+        if name in named and isinstance(part, Mapping)
+        else part
+        if name in ("enum", "const", "default")
+        else _fillable(part)
+        for name, part in left.items()
+    }
+
+
+def _output(result: CallToolResult) -> Output:
+    parts = tuple(map(_part, result.content))
+    if all(isinstance(part, str) for part in parts):
+        return "\n".join(map(str, parts))
+    return parts[0] if len(parts) == 1 else parts
+
+
+def _part(block: ContentBlock) -> str | Image | Speech:
+    match block.type:
+        case "text":
+            return block.text
+        case "image":
+            return Image(base64.b64decode(block.data))
+        case "audio":
+            return Speech(base64.b64decode(block.data))
+        case "resource_link":
+            return f"{block.name}: {block.uri}"
+        case "resource":
+            return getattr(block.resource, "text", str(block.resource.uri))
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong, under the groups that wrap it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
