@@ -8,6 +8,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from omnisdk.protocol.limits import MAX_INBOUND_FRAME_BYTES
+from runtime.server.handshake import Http, Websocket
 from runtime.server.settings import ServerSettings
 
 PING_INTERVAL_S = 20.0
@@ -50,7 +51,8 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                ws="websockets-sansio",
+                http=Http,
+                ws=Websocket,
                 ws_max_size=2 * MAX_INBOUND_FRAME_BYTES,  # what is over the limit is told so, and only then cut off
                 ws_ping_interval=PING_INTERVAL_S,
                 ws_ping_timeout=PING_TIMEOUT_S,
