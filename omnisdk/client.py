@@ -18,7 +18,7 @@ from omnisdk.protocol.events import OmniSessionCapabilities
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.settings import OutputModality
 from omnisdk.response import Response
-from omnisdk.session import AsyncSession
+from omnisdk.session import AsyncSession, Wire
 from omnisdk.settings import GenerationSettings
 from omnisdk.speaking import Speaking
 
@@ -29,11 +29,13 @@ class AsyncClient:
     """`async with AsyncClient("ws://127.0.0.1:8765") as omni:`, or `AsyncClient.local()` to start a runtime here.
 
     `session(...)` opens a live session; `ask(...)` and `respond(conversation)` open one for a single answer.
+    wire: how events are sent; as "json" they can be read on the way.
     """
 
-    def __init__(self, url: str, *, api_key: str | None = None) -> None:
+    def __init__(self, url: str, *, api_key: str | None = None, wire: Wire = "msgpack") -> None:
         self._url: str | None = url
         self._api_key = api_key
+        self._wire: Wire = wire
         self._runtime: LocalRuntime | None = None
         self._stack = AsyncExitStack()
 
@@ -79,7 +81,11 @@ class AsyncClient:
     def session(self, conversation: Conversation | None = None, **settings: Any) -> AsyncSession:
         """A live session, to be entered with `async with`; it begins with `conversation` if there is one."""
         return AsyncSession(
-            self.url, api_key=self._api_key, settings=GenerationSettings(**settings), conversation=conversation
+            self.url,
+            api_key=self._api_key,
+            wire=self._wire,
+            settings=GenerationSettings(**settings),
+            conversation=conversation,
         )
 
     @overload
@@ -104,8 +110,8 @@ class AsyncClient:
 class Client:
     """The same as AsyncClient for programs without an event loop: `with Client.local() as omni:`."""
 
-    def __init__(self, url: str, *, api_key: str | None = None) -> None:
-        self._client = AsyncClient(url, api_key=api_key)
+    def __init__(self, url: str, *, api_key: str | None = None, wire: Wire = "msgpack") -> None:
+        self._client = AsyncClient(url, api_key=api_key, wire=wire)
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
 

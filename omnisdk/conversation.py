@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from omnisdk.errors import OmniError
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import events, items
 from omnisdk.protocol.limits import MAX_IMAGE_BYTES, WIRE_SAMPLE_RATE_HZ
+from omnisdk.protocol.picture import Picture
 
 if TYPE_CHECKING:
     from omnisdk.response import Response
@@ -145,9 +145,9 @@ def reduce(conversation: Conversation, event: events.ServerEvent) -> Conversatio
         case events.ResponseOutputItemAdded() | events.ResponseOutputItemDone():
             return _with_wire_item(conversation, event.item)
         case events.OmniImageDone() if event.b64 is not None:
-            return _with_picture(conversation, event.item_id, Image(base64.b64decode(event.b64)))
+            return _with_picture(conversation, event.item_id, Image(event.b64))
         case events.ResponseOutputAudioDelta():
-            return _with_sound(conversation, event.item_id, base64.b64decode(event.delta))
+            return _with_sound(conversation, event.item_id, event.delta)
     return conversation
 
 
@@ -195,9 +195,9 @@ def _part_to_wire(part: Part) -> items.ContentPart:
             return items.InputText(text=part.text)
         case Speech():
             pcm = part.resampled(WIRE_SAMPLE_RATE_HZ).pcm.astype("<i2").tobytes()
-            return items.InputAudio(audio=base64.b64encode(pcm).decode("ascii"))
+            return items.InputAudio(audio=pcm)
         case Image():
-            return items.InputImage(image_url=part.data_url(MAX_IMAGE_BYTES))
+            return items.InputImage(image_url=Picture(part.encoded(MAX_IMAGE_BYTES)))
         case _:
             raise OmniError(f"{type(part).__name__} is an item of its own; send it alone")
 
@@ -207,7 +207,7 @@ def _part_from_wire(part: items.ContentPart) -> Part | None:
         case items.InputText() | items.OutputText():
             return Text(part.text)
         case items.InputAudio() | items.OutputAudio() if part.audio:
-            return Speech.said(_samples(base64.b64decode(part.audio)), WIRE_SAMPLE_RATE_HZ, part.transcript)
+            return Speech.said(_samples(part.audio), WIRE_SAMPLE_RATE_HZ, part.transcript)
         case items.OutputAudio() if part.transcript:
             return Text(part.transcript)  # its sound came before
         case items.InputImage() if part.image_url:

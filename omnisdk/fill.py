@@ -8,6 +8,7 @@ from omnisdk.editing import Box
 from omnisdk.media import Image
 from omnisdk.protocol import settings
 from omnisdk.protocol.limits import MAX_IMAGE_BYTES
+from omnisdk.protocol.picture import Picture
 
 
 @dataclass(frozen=True)
@@ -31,4 +32,4 @@ class Repaint:
     slot: str = "image"
 
     def to_wire(self) -> settings.Given:
-        return settings.GivenImage(image_url=self.image.data_url(MAX_IMAGE_BYTES), slot=self.slot, box=self.box)
+        return settings.GivenImage(image_url=Picture(self.image.encoded(MAX_IMAGE_BYTES)), slot=self.slot, box=self.box)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -96,7 +95,7 @@ def fold_partial(partial: Partial, event: events.ServerEvent) -> Partial:
             shown = _with_masks(event.text, event.spans)
             return replace(partial, transcript=shown) if slot == TRANSCRIPT_SLOT else replace(partial, text=shown)
         case events.OmniImagePartial():
-            png = base64.b64decode(event.partial_image_b64)
+            png = event.partial_image_b64
             preview = Preview(png, event.rows, event.columns, tuple(event.mask), tuple(event.confidence))
             return replace(partial, step=event.step, steps=event.steps, preview=preview)
     return partial
@@ -358,11 +357,9 @@ class Response:
                 self.seed, self.steps, self.canvas_id = event.seed, event.steps, event.canvas_id
                 self._wake()
             case events.OmniImageDone():
-                self._pictures.append(
-                    base64.b64decode(event.b64) if event.b64 else self._link.asset_url(event.image.url)
-                )
+                self._pictures.append(event.b64 or self._link.asset_url(event.image.url))
             case events.ResponseOutputAudioDelta():
-                self._sound += base64.b64decode(event.delta)
+                self._sound += event.delta
             case events.ConversationItemInputAudioTranscriptionCompleted():
                 self._transcript = event.transcript
             case events.OmniCanvasDone():

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import itertools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import msgspec
@@ -32,12 +31,13 @@ from omnisdk.speaking import Speaking
 from omnisdk.structured import OutputType
 from omnisdk.tools import Tool
 
-SUBPROTOCOL = wire_settings.OMNI_VERSION
+SUBPROTOCOLS = {"msgpack": wire_settings.OMNI_MSGPACK, "json": wire_settings.OMNI_VERSION}
 REALTIME_PATH = "/v1/realtime"
 CHUNK_SAMPLES = WIRE_SAMPLE_RATE_HZ // 2  # half a second of speech a frame
 MAX_UNSENT_EVENTS = 64
 OUTSIDE_OMNI = ("tools", "tool_choice", "fill", "output_type")  # settings that have places of their own
 CONNECT_TIMEOUT_S = 20.0
+Wire = Literal["msgpack", "json"]
 T = TypeVar("T")
 
 
@@ -63,10 +63,12 @@ class AsyncSession:
         url: str,
         *,
         api_key: str | None = None,
+        wire: Wire = "msgpack",
         settings: GenerationSettings | None = None,
         conversation: Conversation | None = None,
     ) -> None:
         self.url = realtime_url(url)
+        self._wire: Wire = wire
         self.settings = settings or GenerationSettings()
         if self.settings.fill is not None:
             raise SettingsError("fill belongs to one answer; give it to respond(...) or ask(...)")
@@ -79,7 +81,7 @@ class AsyncSession:
         self._api_key = api_key
         self.run: Callable[[Any], Any] | None = None  # how a thread without this loop waits; set by the sync client
         self._socket: ClientConnection | None = None
-        self._outgoing: asyncio.Queue[str] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[events.ClientEvent] = asyncio.Queue()
         self._has_room = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._event_ids = (f"client_event_{number}" for number in itertools.count(1))
@@ -93,7 +95,7 @@ class AsyncSession:
         self._lost: ConnectionLost | None = None
 
     async def __aenter__(self) -> AsyncSession:
-        self._socket = await _connected(self.url, self._api_key)
+        self._socket = await _connected(self.url, self._api_key, self._wire)
         self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._transmit())]
         try:
             await asyncio.wait_for(self._open(), CONNECT_TIMEOUT_S)
@@ -204,11 +206,7 @@ class AsyncSession:
         """Append speech at 24 kHz to the server's input buffer."""
         for first in range(0, len(pcm), CHUNK_SAMPLES):
             chunk = pcm[first : first + CHUNK_SAMPLES].astype("<i2").tobytes()
-            self._post(
-                events.InputAudioBufferAppend(
-                    event_id=next(self._event_ids), audio=base64.b64encode(chunk).decode("ascii")
-                )
-            )
+            self._post(events.InputAudioBufferAppend(event_id=next(self._event_ids), audio=chunk))
 
     async def commit_speech(self, speech: Speech) -> None:
         """End the spoken turn; returns when the server has made an item of it."""
@@ -279,7 +277,7 @@ class AsyncSession:
 
     def _post(self, event: events.ClientEvent) -> None:
         if self._lost is None:
-            self._outgoing.put_nowait(wire.encode(event))
+            self._outgoing.put_nowait(event)
 
     def _post_held(self) -> None:
         for event in self._held:
@@ -288,9 +286,10 @@ class AsyncSession:
 
     async def _transmit(self) -> None:
         assert self._socket is not None
+        encode = wire.pack if self._socket.subprotocol == wire_settings.OMNI_MSGPACK else wire.encode
         with suppress(websockets.ConnectionClosed):  # the receiving side tells
             while True:
-                await self._socket.send(await self._outgoing.get())
+                await self._socket.send(encode(await self._outgoing.get()))
                 if self._outgoing.qsize() <= MAX_UNSENT_EVENTS:
                     self._has_room.set()
 
@@ -416,15 +415,17 @@ def realtime_url(url: str) -> str:
     return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
 
 
-async def _connected(url: str, api_key: str | None) -> ClientConnection:
+async def _connected(url: str, api_key: str | None, form: Wire) -> ClientConnection:
+    """Speaks JSON with a server that does not know MessagePack."""
+    offered = [websockets.Subprotocol(SUBPROTOCOLS[name]) for name in dict.fromkeys((form, "json"))]
     loopback = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     options: dict[str, Any] = {"proxy": None} if loopback else {}
     try:
         socket = await connect(
             url,
-            subprotocols=[websockets.Subprotocol(SUBPROTOCOL)],
+            subprotocols=offered,
             additional_headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
-            compression=None,  # base64 of audio and pictures does not get smaller
+            compression=None,  # audio and pictures do not get smaller
             max_size=MAX_INBOUND_FRAME_BYTES,
             ping_interval=20,
             ping_timeout=60,
@@ -437,9 +438,9 @@ async def _connected(url: str, api_key: str | None) -> ClientConnection:
         raise ConnectFailed(
             f"no server at {url} ({error}); start one with `omni serve`, or check the address"
         ) from None
-    if socket.subprotocol != SUBPROTOCOL:
+    if socket.subprotocol not in offered:
         await socket.close()
-        raise ConnectFailed(f"the server at {url} does not speak {SUBPROTOCOL}; give the address of an omni server")
+        raise ConnectFailed(f"the server at {url} does not speak {offered[-1]}; give the address of an omni server")
     return socket
 
 

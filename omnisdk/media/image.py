@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import os
 import shutil
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from omnisdk.errors import MediaError
 from omnisdk.media.io import read_source, shown_in_notebook
 from omnisdk.protocol.limits import MAX_IMAGE_PIXELS
+from omnisdk.protocol.picture import Picture
 
 FOG: Final = (168, 173, 182)  # the colour of a masked cell
 
@@ -57,9 +57,13 @@ class Image:
         return buffer.getvalue()
 
     def data_url(self, max_bytes: int) -> str:
-        """The same in a URL: PNG, or JPEG where a PNG would have more bytes. Raises MediaError if both have."""
+        """The same in a URL."""
+        return Picture(self.encoded(max_bytes)).data_url
+
+    def encoded(self, max_bytes: int) -> bytes:
+        """As PNG, or JPEG where a PNG would have more bytes. Raises MediaError if both have."""
         if len(self.png) <= max_bytes:
-            return _data_url("image/png", self.png)
+            return self.png
         buffer = io.BytesIO()
         self.pil().save(buffer, "JPEG", quality=90)
         if buffer.tell() > max_bytes:
@@ -67,7 +71,7 @@ class Image:
                 f"{self} has {buffer.tell()} bytes as JPEG; {max_bytes} can be sent; "
                 "make it smaller: image.resized(1024, 768)"
             )
-        return _data_url("image/jpeg", buffer.getvalue())
+        return buffer.getvalue()
 
     def pil(self) -> Any:
         """The same as a PIL image."""
@@ -273,7 +277,3 @@ def _shade_line(upper: Pixels, lower: Pixels) -> str:
 
 def _has_display() -> bool:
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _data_url(mime: str, encoded: bytes) -> str:
-    return f"data:{mime};base64,{base64.b64encode(encoded).decode('ascii')}"

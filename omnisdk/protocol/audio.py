@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from omnisdk.protocol import errors
+from omnisdk.protocol import errors, limits
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.limits import BYTES_PER_SAMPLE, TELEPHONE_SAMPLE_RATE_HZ, WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.settings import AudioFormat
@@ -102,3 +102,31 @@ def encoding_of(wanted: AudioFormat, param: str) -> Encoding:
         code=errors.UNSUPPORTED_VALUE,
         param=param,
     )
+
+
+def pcm_of(audio: bytes | None, param: str, encoding: Encoding = PCM) -> NDArray[np.int16]:
+    """(samples,) int16 at the encoding's rate. Raises ProtocolError if there are none, or half of one."""
+    if not audio:
+        raise ProtocolError(f"no audio came; send {encoding.told}, mono", code=errors.INVALID_VALUE, param=param)
+    if len(audio) % encoding.bytes_per_sample:
+        raise ProtocolError(
+            f"{len(audio)} bytes of audio came, which ends in half a sample; {encoding.told} has "
+            f"{encoding.bytes_per_sample} bytes a sample; send whole samples",
+            code=errors.INVALID_VALUE,
+            param=param,
+        )
+    return encoding.samples(audio)
+
+
+def speech_of(audio: bytes | None, param: str, encoding: Encoding = PCM) -> NDArray[np.int16]:
+    """As `pcm_of`, of a part that stands alone: too little is an error as well."""
+    pcm = pcm_of(audio, param, encoding)
+    duration_ms = len(pcm) / encoding.rate_hz * 1000
+    if duration_ms < limits.MIN_SPEECH_MS:
+        raise ProtocolError(
+            f"{duration_ms:.0f} ms of audio came; a part takes at least {limits.MIN_SPEECH_MS} ms; "
+            "send a longer recording",
+            code=errors.INVALID_VALUE,
+            param=param,
+        )
+    return pcm

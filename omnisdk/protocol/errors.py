@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 INVALID_JSON = "invalid_json"
+INVALID_MSGPACK = "invalid_msgpack"
 INVALID_VALUE = "invalid_value"
 INVALID_TYPE = "invalid_type"
 UNKNOWN_PARAMETER = "unknown_parameter"

@@ -30,9 +30,9 @@ class SessionUpdate(_FromClient, tag="session.update"):
 
 
 class InputAudioBufferAppend(_FromClient, tag="input_audio_buffer.append"):
-    """audio: base64 in the session's input format, PCM16 at 24 kHz mono by default. Not acknowledged."""
+    """audio: in the session's input format, PCM16 at 24 kHz mono by default. Not acknowledged."""
 
-    audio: str
+    audio: bytes
 
 
 class InputAudioBufferClear(_FromClient, tag="input_audio_buffer.clear"):
@@ -324,13 +324,13 @@ class ResponseOutputAudioTranscriptDone(_FromServer, tag="response.output_audio_
 
 
 class ResponseOutputAudioDelta(_FromServer, tag="response.output_audio.delta"):
-    """delta: base64 in the session's output format. Appends. In pieces that every client takes."""
+    """delta: sound in the session's output format. Appends. In pieces that every client takes."""
 
     response_id: str
     item_id: str
     output_index: int
     content_index: int
-    delta: str
+    delta: bytes
 
 
 class ResponseOutputAudioDone(_FromServer, tag="response.output_audio.done"):
@@ -514,7 +514,7 @@ class OmniImagePartial(_FromServer, tag="omni.image.partial"):
     width: int
     height: int
     mime: str
-    partial_image_b64: str
+    partial_image_b64: bytes
     rows: int
     columns: int
     mask: list[int]
@@ -539,7 +539,7 @@ class OmniImageDone(_FromServer, tag="omni.image.done"):
     item_id: str
     output_index: int
     image: ImageRef
-    b64: str | None = None
+    b64: bytes | None = None
 
 
 class OmniCanvasEdited(_FromServer, tag="omni.canvas.edited"):

@@ -6,6 +6,8 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from omnisdk.protocol.picture import Picture
+
 Role = Literal["system", "user", "assistant"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 Detail = Literal["auto", "low", "high"]
@@ -16,16 +18,18 @@ class InputText(Struct, tag_field="type", tag="input_text", kw_only=True, omit_d
 
 
 class InputAudio(Struct, tag_field="type", tag="input_audio", kw_only=True, omit_defaults=True):
-    """Speech. audio: base64 PCM16 at 24 kHz mono; left out when the server echoes the item."""
+    """Speech. audio: in the session's input format, PCM16 at 24 kHz mono by default; left out when the server echoes
+    the item.
+    """
 
-    audio: str | None = None
+    audio: bytes | None = None
     transcript: str | None = None
 
 
 class InputImage(Struct, tag_field="type", tag="input_image", kw_only=True, omit_defaults=True):
-    """A picture. image_url: a data URL of PNG, JPEG or WebP; left out when the server echoes the item."""
+    """A picture. image_url: PNG, JPEG or WebP, as a data URL in JSON; left out when the server echoes the item."""
 
-    image_url: str | None = None
+    image_url: Picture | None = None
     detail: Detail | None = None
 
 
@@ -34,7 +38,7 @@ class OutputText(Struct, tag_field="type", tag="output_text", kw_only=True, omit
 
 
 class OutputAudio(Struct, tag_field="type", tag="output_audio", kw_only=True, omit_defaults=True):
-    audio: str | None = None
+    audio: bytes | None = None
     transcript: str | None = None
 
 

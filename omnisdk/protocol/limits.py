@@ -3,6 +3,7 @@
 MAX_INBOUND_FRAME_BYTES = 16 * 1024 * 1024  # one append may carry 15 MiB
 MAX_OUTBOUND_FRAME_BYTES = 1024 * 1024 - 1024  # what clients with their library's default of 1 MiB still take
 MAX_EVENT_ID_LENGTH = 512
+MAX_DEPTH = 64  # of objects and lists inside of each other
 
 WIRE_SAMPLE_RATE_HZ = 24_000  # PCM16 little endian, mono, in base64
 TELEPHONE_SAMPLE_RATE_HZ = 8_000  # of G.711

@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct
 from numpy.typing import NDArray
 
 from omnisdk.protocol import errors, limits
-from omnisdk.protocol.audio import PCM, Encoding, encoding_of
+from omnisdk.protocol.audio import PCM, Encoding, encoding_of, pcm_of, speech_of
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.input_buffer import InputBuffer, check_length
 from omnisdk.protocol.items import (
@@ -31,7 +31,7 @@ from omnisdk.protocol.items import (
     OutputAudio,
     OutputText,
 )
-from omnisdk.protocol.media import image_bytes_of, pcm_from_base64, pcm_of
+from omnisdk.protocol.picture import check_picture
 from omnisdk.protocol.settings import (
     DEFAULT_OMNI,
     PLAIN_OUTPUT,
@@ -207,12 +207,12 @@ class SessionRules:
         wanted = audio.input.turn_detection if audio is not UNSET and audio.input is not UNSET else None
         return as_server_vad(wanted) if isinstance(wanted, Struct) else None
 
-    def decode_audio(self, audio: str) -> NDArray[np.int16]:
+    def decode_audio(self, audio: bytes) -> NDArray[np.int16]:
         """(samples,) of an append, at the rate of `input_encoding`."""
-        return pcm_from_base64(audio, "audio", self.input_encoding)
+        return pcm_of(audio, "audio", self.input_encoding)
 
-    def append_audio(self, audio: str) -> None:
-        """Speech in base64 to the end of the buffer, which keeps what it had when this is refused.
+    def append_audio(self, audio: bytes) -> None:
+        """Speech to the end of the buffer, which keeps what it had when this is refused.
 
         Too long a turn is told once; the rest of it is dropped until the buffer is committed or cleared.
         """
@@ -389,10 +389,10 @@ class SessionRules:
             )
         if isinstance(part, InputAudio):
             encoding = self.input_encoding
-            seconds = len(pcm_of(part, path, encoding)) / encoding.rate_hz
+            seconds = len(speech_of(part.audio, f"{path}.audio", encoding)) / encoding.rate_hz
             check_length(seconds, self.max_speech_s, f"{path}.audio")
         if isinstance(part, InputImage):
-            image_bytes_of(part, path)
+            check_picture(part.image_url, f"{path}.image_url")
 
     # Response
 

@@ -26,6 +26,7 @@ from omnisdk.protocol.limits import (
     MIN_SILENCE_MS,
     MIN_STEPS,
 )
+from omnisdk.protocol.picture import Picture
 
 OutputModality = Literal["image", "text", "speech"]
 Schedule = Literal["linear", "cosine"]
@@ -37,6 +38,7 @@ TokenLimit = Annotated[int, Meta(ge=1)] | Literal["inf"]
 AnyStruct = TypeVar("AnyStruct", bound=Struct)
 
 OMNI_VERSION: Literal["omni.v1"] = "omni.v1"
+OMNI_MSGPACK = f"{OMNI_VERSION}+msgpack"  # the subprotocol whose events are MessagePack in binary frames
 
 
 class SlotSettings(Struct, kw_only=True):
@@ -82,14 +84,14 @@ class GivenText(Struct, tag_field="type", tag="text", kw_only=True):
 class GivenImage(Struct, tag_field="type", tag="image", kw_only=True):
     """A picture of which a region is painted anew.
 
-    image_url: a data URL. box: the region, as left, top, right, bottom in its pixels; the last two are outside.
-    mask_url: or the region as a data URL of a PNG or WebP of the same size, transparent where it is.
+    image_url: as in input_image. box: the region, as left, top, right, bottom in its pixels; the last two are outside.
+    mask_url: or the region as a PNG or WebP of the same size, transparent where it is.
     """
 
-    image_url: str
+    image_url: Picture
     slot: str = "image"
     box: tuple[int, int, int, int] | None = None
-    mask_url: str | None = None
+    mask_url: Picture | None = None
 
 
 Given = GivenText | GivenImage

@@ -1,4 +1,7 @@
-"""Bytes to events and back. Text frames of JSON; a server reads strictly, a client passes over what is new to it."""
+"""Frames to events and back: text frames are JSON, binary frames MessagePack of the same structs.
+
+A server reads strictly, a client passes over what is new to it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.events import ClientEvent, KnownServerEvent, ServerEvent, UnknownEvent
 from omnisdk.protocol.limits import MAX_EVENT_ID_LENGTH, MAX_INBOUND_FRAME_BYTES
+from omnisdk.protocol.picture import Picture, picture_from_wire
+from omnisdk.protocol.plain import unfit
 from omnisdk.protocol.shape import allowed_at, unknown_field, value_at
 
 _PATH = re.compile(r"^(?P<problem>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
@@ -23,12 +28,18 @@ _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
 
 def encode(event: ClientEvent | ServerEvent) -> str:
     """The text frame of an event."""
-    return msgspec.json.encode(event).decode()
+    return _JSON.encode(event).decode()
+
+
+def pack(event: ClientEvent | ServerEvent) -> bytes:
+    """The binary frame of an event, for peers that negotiated it."""
+    return _MSGPACK.encode(event)
 
 
 def decode_server_event(frame: str | bytes) -> ServerEvent:
     """What a client reads. A type it does not know becomes UnknownEvent. Raises ProtocolError for anything else."""
     message = _message(frame)
+    _check_plain(message, None)
     name = message.get("type")
     event_type = _types_by_name(KnownServerEvent).get(name) if isinstance(name, str) else None
     if event_type is None:
@@ -37,7 +48,7 @@ def decode_server_event(frame: str | bytes) -> ServerEvent:
 
 
 def decode_client_event(frame: str | bytes, *, max_bytes: int = MAX_INBOUND_FRAME_BYTES) -> ClientEvent:
-    """What a server reads. Raises ProtocolError for too much, bad JSON, and unknown or wrong events and fields."""
+    """What a server reads. Raises ProtocolError for too much, bad frames, and unknown or wrong events and fields."""
     if len(frame) > max_bytes:
         raise ProtocolError(
             f"a frame of {len(frame)} bytes came; at most {max_bytes} are taken; send it in smaller pieces",
@@ -45,6 +56,7 @@ def decode_client_event(frame: str | bytes, *, max_bytes: int = MAX_INBOUND_FRAM
         )
     message = _message(frame)
     event_id = _event_id(message)
+    _check_plain(message, event_id)
     event_type = _client_event_type(message, event_id)
     unknown = unknown_field(message, event_type)
     if unknown:
@@ -54,17 +66,25 @@ def decode_client_event(frame: str | bytes, *, max_bytes: int = MAX_INBOUND_FRAM
 
 
 def _message(frame: str | bytes) -> dict[str, Any]:
+    form, code = ("JSON", errors.INVALID_JSON) if isinstance(frame, str) else ("MessagePack", errors.INVALID_MSGPACK)
     try:
-        message = msgspec.json.decode(frame)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
-        raise ProtocolError(
-            f"the frame is not valid JSON ({problem}); send one JSON object a frame", code=errors.INVALID_JSON
-        ) from None
+        message = msgspec.json.decode(frame) if isinstance(frame, str) else msgspec.msgpack.decode(frame)
+    except (msgspec.DecodeError, ValueError, RecursionError) as problem:  # text that is not UTF-8 is a ValueError
+        raise ProtocolError(f"the frame is not valid {form} ({problem}); send one object a frame", code=code) from None
     if not isinstance(message, dict):
         raise ProtocolError(
-            f"a JSON {type(message).__name__} came; an event is a JSON object with a type", code=errors.INVALID_JSON
+            f"{form} of type {type(message).__name__} came; an event is an object with a type", code=code
         )
     return message
+
+
+def _check_plain(message: dict[str, Any], event_id: str | None) -> None:
+    found = unfit(message)
+    if found is not None:
+        path, problem = found
+        raise ProtocolError(
+            f"{path or 'the event'}: {problem}", code=errors.INVALID_VALUE, param=path or None, event_id=event_id
+        )
 
 
 def _event_id(message: Mapping[str, Any]) -> str | None:
@@ -105,9 +125,14 @@ def _types_by_name(union: Any) -> dict[str, type]:
 
 def _converted(message: Mapping[str, Any], event_type: type, event_id: str | None) -> Any:
     try:
-        return msgspec.convert(message, event_type)
+        return msgspec.convert(message, event_type, dec_hook=_from_wire)
     except msgspec.ValidationError as problem:
-        raise _located(str(problem), message, event_type, event_id) from None
+        error = _located(str(problem), message, event_type, event_id)
+        if isinstance(problem.__cause__, ProtocolError):  # of a picture; only its place was missing
+            error = ProtocolError(
+                problem.__cause__.message, code=problem.__cause__.code, param=error.param, event_id=event_id
+            )
+        raise error from None
 
 
 def _located(text: str, message: Mapping[str, Any], event_type: type, event_id: str | None) -> ProtocolError:
@@ -123,7 +148,10 @@ def _located(text: str, message: Mapping[str, Any], event_type: type, event_id: 
         return ProtocolError(
             f"{param} is missing; add it", code=errors.MISSING_PARAMETER, param=param, event_id=event_id
         )
+    problem = problem.replace("`bytes`", "`bytes` (base64 in JSON)")
     advice = f"; send {' or '.join(allowed)}" if allowed else ""
+    if "base64" in problem:
+        advice = "; encode the bytes as standard base64 with padding"
     says_what_came = "got `" in problem or not problem.startswith("Expected")
     came = "" if says_what_came else f"{_shown(value_at(message, path))} came, "
     return ProtocolError(
@@ -145,7 +173,7 @@ def _with_key(path: str, message: Mapping[str, Any], event_type: type) -> str:
         free.clear()
         free[key] = value
         try:
-            msgspec.convert(alone, event_type)
+            msgspec.convert(alone, event_type, dec_hook=_from_wire)
         except msgspec.ValidationError:
             return f"{before}.{key}{behind}"
     return path
@@ -154,3 +182,26 @@ def _with_key(path: str, message: Mapping[str, Any], event_type: type) -> str:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def _from_wire(wanted: type, value: Any) -> Any:
+    """The types that msgspec does not know: pictures."""
+    if wanted is Picture:
+        return picture_from_wire(value)
+    raise NotImplementedError(wanted)
+
+
+def _data_url(value: Any) -> str:
+    if isinstance(value, Picture):
+        return value.data_url
+    raise NotImplementedError(type(value))
+
+
+def _raw(value: Any) -> bytes:
+    if isinstance(value, Picture):
+        return bytes(value)
+    raise NotImplementedError(type(value))
+
+
+_JSON = msgspec.json.Encoder(enc_hook=_data_url)
+_MSGPACK = msgspec.msgpack.Encoder(enc_hook=_raw)

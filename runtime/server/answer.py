@@ -5,7 +5,6 @@ speech → content_part.done → conversation.item.done → output_item.done →
 """
 
 import asyncio
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,6 @@ from omnisdk.protocol import events
 from omnisdk.protocol.audio import PCM, Encoding
 from omnisdk.protocol.events import ServerEvent
 from omnisdk.protocol.items import ImageRef, Item, ItemOmni, Message
-from omnisdk.protocol.limits import MAX_OUTBOUND_FRAME_BYTES
 from omnisdk.protocol.response import FailureCause, Response, ResponseOmni, StatusDetails
 from omnisdk.protocol.session import SessionRules
 from omnisdk.protocol.settings import OmniSettings
@@ -30,7 +28,7 @@ from runtime.engine.request import ImagePart, Part, TextPart
 from runtime.server.assets import AssetStore
 from runtime.server.content import Content, Spoken, Written
 from runtime.server.outbox import Outbox
-from runtime.server.partials import FRAME_ROOM, PNG, PartialStream
+from runtime.server.partials import PNG, PartialStream, fits_a_frame
 from runtime.server.usage import usage_of
 
 TRANSCRIPT, REPLY = "transcript", "text"
@@ -254,14 +252,12 @@ class Answer:
         return ref
 
     def _image_done(self, ref: ImageRef, png: bytes) -> ServerEvent:
-        b64 = base64.b64encode(png).decode("ascii")
-        fits = len(b64) <= MAX_OUTBOUND_FRAME_BYTES - FRAME_ROOM
         return events.OmniImageDone(
             response_id=self._id,
             item_id=self.plan.item_id,
             output_index=0,
             image=ref,
-            b64=b64 if fits else None,
+            b64=png if fits_a_frame(png) else None,
         )
 
     def _keep(self, pictures: Sequence[NDArray[np.uint8]]) -> None:

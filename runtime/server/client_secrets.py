@@ -94,7 +94,7 @@ class ClientSecretsEndpoint:
 
     def _checked(self, session: bytes) -> tuple[SessionSettings, SessionSettings]:
         """What is wanted, and what a session begins with then. Raises ProtocolError as session.update would."""
-        event = wire.decode_client_event(b'{"type":"session.update","session":' + session + b"}")
+        event = wire.decode_client_event(f'{{"type":"session.update","session":{session.decode()}}}')
         assert isinstance(event, SessionUpdate)
         check_generation(self._model, event.session.omni, "session.omni")
         check_tools(event.session.tools, "session.tools")
@@ -104,8 +104,8 @@ class ClientSecretsEndpoint:
 
 def _read(body: bytes) -> SecretRequest:
     try:
-        return msgspec.json.decode(body or b"{}", type=SecretRequest)
-    except (msgspec.DecodeError, RecursionError) as problem:
+        return msgspec.json.decode(body.decode() or "{}", type=SecretRequest)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
         text, _, path = str(problem).partition(" - at `$.")
         raise ProtocolError(
             f"{text}; send {{expires_after: {{anchor, seconds {MIN_SECONDS} to {MAX_SECONDS}}}, session}}",

@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from omnisdk.protocol import errors, wire
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.settings import OMNI_VERSION, SessionSettings
+from omnisdk.protocol.settings import OMNI_MSGPACK, OMNI_VERSION, SessionSettings
 from runtime.engine.engine import Engine
 from runtime.server.assets import AssetStore
 from runtime.server.auth import Refusal, refusal, shown_key
@@ -22,7 +22,7 @@ from runtime.server.session import RealtimeSession
 from runtime.server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
-SUBPROTOCOLS = (OMNI_VERSION, "realtime")
+SUBPROTOCOLS = (OMNI_MSGPACK, OMNI_VERSION, "realtime")
 SLOW_CONSUMER = 1013
 INTERNAL_ERROR = 1011
 CLOSE_TIMEOUT_S = 5.0  # a client that does not read cannot be told either
@@ -65,6 +65,7 @@ class Connections:
     async def _serve(self, websocket: WebSocket) -> None:
         chosen = select_subprotocol(websocket.scope["subprotocols"])
         await websocket.accept(subprotocol=chosen)
+        binary = chosen == OMNI_MSGPACK
         outbox = Outbox(self._settings.max_unsent_events)
         overflow = asyncio.Event()
         session = RealtimeSession(
@@ -73,14 +74,14 @@ class Connections:
             outbox,
             self._assets,
             asset_url=_asset_base(websocket).__add__,
-            opted_in=chosen == OMNI_VERSION or websocket.query_params.get("omni") == "1",
+            opted_in=chosen in (OMNI_MSGPACK, OMNI_VERSION) or websocket.query_params.get("omni") == "1",
             on_overflow=overflow.set,
         )
         if (bound := self._bound(websocket)) is not None:
             session.configure(bound)
         tasks = [
-            asyncio.create_task(_read(websocket, session), name=f"{session.id} reads"),
-            asyncio.create_task(_send(websocket, outbox), name=f"{session.id} sends"),
+            asyncio.create_task(_read(websocket, session, binary), name=f"{session.id} reads"),
+            asyncio.create_task(send_events(websocket, outbox, binary), name=f"{session.id} sends"),
             asyncio.create_task(overflow.wait(), name=f"{session.id} overflows"),
         ]
         session.open()
@@ -95,7 +96,9 @@ class Connections:
 
 
 def select_subprotocol(offered: Sequence[str]) -> str | None:
-    """The extension's if it is offered, then the plain one. Clients that offer none, or others, come in as well."""
+    """The extension's if it is offered, binary first, then the plain one. Clients that offer none, or others, come in
+    as well.
+    """
     return next((name for name in SUBPROTOCOLS if name in offered), None)
 
 
@@ -105,31 +108,36 @@ def refusal_response(refused: Refusal) -> JSONResponse:
     return JSONResponse(body, refused.status, headers={"Retry-After": "5"} if refused.status == 503 else None)
 
 
-async def _read(websocket: WebSocket, session: RealtimeSession) -> None:
+async def _read(websocket: WebSocket, session: RealtimeSession, binary: bool) -> None:
     while True:
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             return
         text = message.get("text")
-        if text is not None:
-            await session.receive(text)
+        if text is not None or binary:
+            await session.receive(message["bytes"] if text is None else text)
         else:
             session.tell_error(_binary_refused(message["bytes"]))
 
 
 def _binary_refused(frame: bytes) -> ProtocolError:
     return ProtocolError(
-        f"a binary frame of {len(frame)} bytes came; events are JSON in text frames; send audio and pictures in base64",
+        f"a binary frame of {len(frame)} bytes came; events are JSON in text frames, audio and pictures in base64; "
+        f"for MessagePack in binary frames, connect with subprotocol {OMNI_MSGPACK}",
         code=errors.BINARY_NOT_NEGOTIATED,
     )
 
 
-async def _send(websocket: WebSocket, outbox: Outbox) -> None:
+async def send_events(websocket: WebSocket, outbox: Outbox, binary: bool) -> None:
+    """Until the client is gone. binary: MessagePack in the place of JSON."""
     with suppress(WebSocketDisconnect):  # the reading side sees it too
         while True:
             for event in await outbox.next():
                 event.event_id = new_id("event")
-                await websocket.send_text(wire.encode(event))
+                if binary:
+                    await websocket.send_bytes(wire.pack(event))
+                else:
+                    await websocket.send_text(wire.encode(event))
 
 
 async def _close(websocket: WebSocket, overflowed: bool, ended: Sequence[object]) -> None:

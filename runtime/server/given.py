@@ -11,8 +11,7 @@ from PIL import Image
 
 from omnisdk.protocol import errors, limits, settings
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.items import InputImage
-from omnisdk.protocol.media import image_bytes_of
+from omnisdk.protocol.picture import Picture, check_picture
 from runtime.codecs.image import ImageError, decode_image
 from runtime.engine.given import GivenImage, GivenText
 
@@ -33,19 +32,15 @@ def _read(part: settings.Given, path: str) -> GivenText | GivenImage:
     if (part.box is None) == (part.mask_url is None):
         raise _refused("give the region to paint anew either as box or as mask_url, one of them", path)
     size = pixels.shape[:2]
-    mask = _boxed(part.box, size, path) if part.box is not None else _transparent(str(part.mask_url), size, path)
+    mask = _boxed(part.box, size, path) if part.box is not None else _transparent(part.mask_url, size, path)
     return GivenImage(part.slot, pixels, mask)
 
 
-def _decoded(url: str, param: str) -> NDArray[np.uint8]:
+def _decoded(picture: Picture | None, param: str) -> NDArray[np.uint8]:
     try:
-        return decode_image(_bytes(url, param), max_pixels=limits.MAX_IMAGE_PIXELS)
+        return decode_image(check_picture(picture, param), max_pixels=limits.MAX_IMAGE_PIXELS)
     except ImageError as problem:
         raise ProtocolError(str(problem), code=errors.INVALID_IMAGE, param=param) from None
-
-
-def _bytes(url: str, param: str) -> bytes:
-    return image_bytes_of(InputImage(image_url=url), param.removesuffix(".image_url"))
 
 
 def _boxed(box: tuple[int, int, int, int], size: tuple[int, ...], path: str) -> NDArray[np.bool_]:
@@ -62,10 +57,11 @@ def _boxed(box: tuple[int, int, int, int], size: tuple[int, ...], path: str) -> 
     return mask
 
 
-def _transparent(url: str, size: tuple[int, ...], path: str) -> NDArray[np.bool_]:
+def _transparent(mask: Picture | None, size: tuple[int, ...], path: str) -> NDArray[np.bool_]:
     param = f"{path}.mask_url"
-    _decoded(url, param)  # whether it is a picture, and no larger than allowed
-    return transparent_in(alpha_of(_bytes(url, param)), size, param)
+    encoded = check_picture(mask, param)
+    _decoded(encoded, param)  # whether it is a picture, and no larger than allowed
+    return transparent_in(alpha_of(encoded), size, param)
 
 
 def alpha_of(encoded: bytes) -> NDArray[np.uint8]:

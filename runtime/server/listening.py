@@ -34,8 +34,8 @@ class Listening:
         self._detector: TurnDetector | None = None
         self._item_id = ""  # of the turn that is being spoken
 
-    async def append(self, audio: str) -> None:
-        """Sound in base64. Raises ProtocolError."""
+    async def append(self, audio: bytes) -> None:
+        """Sound in the session's input format. Raises ProtocolError."""
         settings = self._rules.turn_detection
         if settings is None:
             self._detector = None

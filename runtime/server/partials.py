@@ -1,7 +1,6 @@
 """Partials as events. What is news is decided when a partial is sent, so skipped ones cost nothing and lose nothing."""
 
 import asyncio
-import base64
 import logging
 from collections.abc import Callable, Sequence
 
@@ -103,7 +102,7 @@ class PartialStream:
         if painted is None:
             return None
         (height, width, _), png = painted
-        if len(png) > MAX_OUTBOUND_FRAME_BYTES - FRAME_ROOM:
+        if not fits_a_frame(png):
             return None
         self._previews_sent[slot.name] = slot.tokens
         index, self._num_previews = self._num_previews, self._num_previews + 1
@@ -125,11 +124,16 @@ class PartialStream:
         )
 
 
-def _painted(preview: Callable[[], NDArray[np.uint8] | None]) -> tuple[tuple[int, ...], str] | None:
-    """(height, width, 3) and the picture as PNG in base64; None if it fails: an answer does not end for a preview."""
+def fits_a_frame(media: bytes) -> bool:
+    """Whether a frame that every client takes can carry it, in base64 too."""
+    return len(media) * 4 // 3 <= MAX_OUTBOUND_FRAME_BYTES - FRAME_ROOM
+
+
+def _painted(preview: Callable[[], NDArray[np.uint8] | None]) -> tuple[tuple[int, ...], bytes] | None:
+    """(height, width, 3) and the picture as PNG; None if it fails: an answer does not end for a preview."""
     try:
         picture = preview()
-        return None if picture is None else (picture.shape, base64.b64encode(encode_png(picture)).decode("ascii"))
+        return None if picture is None else (picture.shape, encode_png(picture))
     except Exception:
         log.exception("a preview could not be painted")
         return None

@@ -1,14 +1,13 @@
 """What the model reads of an item: its parts with their speech and pictures decoded."""
 
 import asyncio
-import base64
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from omnisdk.protocol import errors, limits
-from omnisdk.protocol.audio import Encoding
+from omnisdk.protocol.audio import Encoding, speech_of
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import (
     ContentPart,
@@ -22,7 +21,7 @@ from omnisdk.protocol.items import (
     OutputAudio,
     OutputText,
 )
-from omnisdk.protocol.media import image_bytes_of, pcm_of
+from omnisdk.protocol.picture import check_picture
 from runtime.codecs.image import ImageError, decode_image
 from runtime.engine.output import Sound
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart
@@ -54,11 +53,11 @@ async def _read_part(part: ContentPart, path: str, encoding: Encoding) -> Part:
         case InputText() | OutputText():
             return TextPart(part.text)
         case InputAudio():
-            return SpeechPart(pcm_of(part, path, encoding), encoding.rate_hz)
+            return SpeechPart(speech_of(part.audio, f"{path}.audio", encoding), encoding.rate_hz)
         case OutputAudio():
             return TextPart(part.transcript or "")
         case InputImage():
-            encoded = image_bytes_of(part, path)
+            encoded = check_picture(part.image_url, f"{path}.image_url")
             try:
                 return ImagePart(await asyncio.to_thread(_pixels, encoded))
             except ImageError as problem:
@@ -77,16 +76,11 @@ def _pixels(encoded: bytes) -> NDArray[np.uint8]:
 def with_speech(item: Message, parts: tuple[Part, ...], encoding: Encoding) -> list[ContentPart]:
     """The item's content with the speech back in it, as clients retrieve it."""
     return [
-        InputAudio(audio=_encoded(part, encoding), transcript=content.transcript)
+        InputAudio(audio=wire_pcm(Sound(part.pcm, part.sample_rate_hz), encoding), transcript=content.transcript)
         if isinstance(content, InputAudio) and isinstance(part, SpeechPart)
         else content
         for content, part in zip(item.content, parts, strict=False)
     ] or item.content
-
-
-def _encoded(part: SpeechPart, encoding: Encoding) -> str:
-    wire = wire_pcm(Sound(part.pcm, part.sample_rate_hz), encoding)
-    return base64.b64encode(wire).decode("ascii")
 
 
 def num_bytes(part: Part) -> int:

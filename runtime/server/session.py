@@ -81,7 +81,7 @@ class RealtimeSession:
         self._tell_capabilities()
 
     async def receive(self, frame: str | bytes) -> None:
-        """Take one text frame. What is wrong with it is told to the client. Raises OutboxFullError."""
+        """Take one frame. What is wrong with it is told to the client. Raises OutboxFullError."""
         event_id = None
         try:
             event = wire.decode_client_event(frame)

@@ -1,6 +1,4 @@
-"""The engine's sound as it goes over the wire: in the encoding the client wants, in base64, in pieces."""
-
-import base64
+"""The engine's sound as it goes over the wire: in the encoding the client wants, in pieces."""
 
 import numpy as np
 import torch
@@ -17,8 +15,7 @@ def wire_pcm(sound: Sound, encoding: Encoding = PCM) -> bytes:
     return encoding.wire_bytes(samples.round().clamp(-32768, 32767).numpy().astype(np.int16))
 
 
-def wire_chunks(sound: Sound, encoding: Encoding = PCM) -> list[str]:
-    """The sound in base64, each piece a whole number of samples; joined and decoded they are `wire_pcm`."""
+def wire_chunks(sound: Sound, encoding: Encoding = PCM) -> list[bytes]:
+    """`wire_pcm` in pieces of whole samples."""
     pcm, size = wire_pcm(sound, encoding), CHUNK_S * encoding.rate_hz * encoding.bytes_per_sample
-    pieces = (pcm[first : first + size] for first in range(0, len(pcm), size))
-    return [base64.b64encode(piece).decode("ascii") for piece in pieces]
+    return [pcm[first : first + size] for first in range(0, len(pcm), size)]

@@ -1,4 +1,4 @@
-"""A client that speaks plain JSON, so that tests see exactly what is on the wire."""
+"""A client that speaks plain JSON, or MessagePack, so that tests see exactly what is on the wire."""
 
 import base64
 import contextlib
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
@@ -15,17 +16,20 @@ BYTES_PER_SAMPLE = 2
 
 
 class WireClient:
-    """Keeps all it received in `seen`."""
+    """Keeps all it received in `seen`. It sends JSON, whatever was negotiated, unless it is given bytes."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
+        self.binary = socket.subprotocol == "omni.v1+msgpack"
         self.seen: list[Event] = []
 
     def send(self, event: str | bytes | Event) -> None:
         self.socket.send(json.dumps(event) if isinstance(event, dict) else event)
 
     def receive(self) -> Event:
-        event: Event = json.loads(self.socket.recv(TIMEOUT_S))
+        frame = self.socket.recv(TIMEOUT_S)
+        assert isinstance(frame, bytes) == self.binary, "only clients that negotiated it are sent binary frames"
+        event: Event = json.loads(frame) if isinstance(frame, str) else msgspec.msgpack.decode(frame)
         self.seen.append(event)
         return event
 

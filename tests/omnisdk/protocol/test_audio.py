@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from omnisdk.protocol.audio import A_LAW, ENCODINGS, MU_LAW, PCM, Encoding, encoding_of
+from omnisdk.protocol import errors
+from omnisdk.protocol.audio import A_LAW, ENCODINGS, MU_LAW, PCM, Encoding, encoding_of, pcm_of, speech_of
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.settings import AudioFormat
 
@@ -53,3 +54,20 @@ def test_formats_by_name(name: str) -> None:
 def test_other_formats(wanted: AudioFormat) -> None:
     with pytest.raises(ProtocolError, match=r"send audio/pcm at 24000 Hz or audio/pcmu at 8000 Hz or audio/pcma"):
         encoding_of(wanted, "p")
+
+
+def test_samples_come_out() -> None:
+    assert pcm_of(b"\x01\x02\x03\x04", "audio").tolist() == [0x0201, 0x0403]
+
+
+@pytest.mark.parametrize(("audio", "said"), [(None, "no audio"), (b"", "no audio"), (b"abc", "half a sample")])
+def test_bad_audio_says_what_came(audio: bytes | None, said: str) -> None:
+    with pytest.raises(ProtocolError, match=said) as caught:
+        pcm_of(audio, "audio")
+    assert (caught.value.code, caught.value.param) == (errors.INVALID_VALUE, "audio")
+
+
+def test_too_short_a_part() -> None:
+    with pytest.raises(ProtocolError, match="at least 100 ms") as caught:
+        speech_of(bytes(100), "item.content[0].audio")
+    assert caught.value.param == "item.content[0].audio"

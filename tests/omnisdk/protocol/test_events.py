@@ -5,6 +5,7 @@ import pytest
 from omnisdk.protocol import events, wire
 from omnisdk.protocol.events import ClientEvent, KnownServerEvent
 from omnisdk.protocol.items import InputAudio, InputImage, InputText, Message
+from omnisdk.protocol.picture import Picture
 
 
 @pytest.mark.parametrize("union", [ClientEvent, KnownServerEvent])
@@ -25,11 +26,12 @@ def test_every_event_class_belongs_to_a_union() -> None:
 
 
 def test_an_item_of_every_kind_of_part_survives_the_wire() -> None:
-    content = [InputText(text="what is it?"), InputAudio(audio="AAAA"), InputImage(image_url="data:image/png;base64,")]
+    content = [InputText(text="what is it?"), InputAudio(audio=b"pcm"), InputImage(image_url=Picture(b"png"))]
     event = events.ConversationItemAdded(
         event_id="e", item=Message(role="user", content=list(content), id="i"), previous_item_id=None
     )
     assert wire.decode_server_event(wire.encode(event)) == event
+    assert wire.decode_server_event(wire.pack(event)) == event
 
 
 def test_a_first_item_says_that_nothing_stands_before_it() -> None:

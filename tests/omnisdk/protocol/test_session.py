@@ -1,4 +1,3 @@
-import base64
 import itertools
 from collections.abc import Callable
 
@@ -24,6 +23,7 @@ from omnisdk.protocol.items import (
     Role,
 )
 from omnisdk.protocol.limits import BYTES_PER_SECOND, WIRE_SAMPLE_RATE_HZ
+from omnisdk.protocol.picture import Picture
 from omnisdk.protocol.session import SessionRules, new_session_settings
 from omnisdk.protocol.settings import (
     AudioFormat,
@@ -56,8 +56,8 @@ def rules() -> SessionRules:
     return new_rules()
 
 
-def pcm(seconds: float) -> str:
-    return base64.b64encode(bytes(round(BYTES_PER_SECOND * seconds / 2) * 2)).decode()
+def pcm(seconds: float) -> bytes:
+    return bytes(round(BYTES_PER_SECOND * seconds / 2) * 2)
 
 
 def message(*parts: ContentPart, role: Role = "user", item_id: str | None = None) -> Message:
@@ -297,7 +297,7 @@ class TestConversation:
         assert_refused(lambda: rules.add_item(words()), errors.CONVERSATION_TOO_LARGE, None, "delete some")
 
     def test_media_are_not_kept_in_the_item(self, rules: SessionRules) -> None:
-        picture = InputImage(image_url="data:image/png;base64,AAAA", detail="low")
+        picture = InputImage(image_url=Picture(b"png"), detail="low")
         placed = rules.add_item(message(InputAudio(audio=pcm(1)), picture))
         assert placed.item.content == [InputAudio(), InputImage(detail="low")]
 

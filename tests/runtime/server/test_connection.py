@@ -1,8 +1,10 @@
+import base64
 import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -40,6 +42,7 @@ def eventually(condition: Callable[[], object]) -> bool:
         (["realtime"], "realtime"),
         (["realtime", "openai-insecure-api-key.secret"], "realtime"),
         (["realtime", "omni.v1"], "omni.v1"),
+        (["omni.v1", "omni.v1+msgpack"], "omni.v1+msgpack"),
         (["chat"], None),
     ],
 )
@@ -106,6 +109,41 @@ class TestFrames:
             error = client.refused(b"\x00\x01")
             assert error["code"] == "binary_not_negotiated"
             assert "text frames" in error["message"]
+            assert "omni.v1+msgpack" in error["message"]
+
+    def test_messagepack_says_the_same_as_json(self, url: str) -> None:
+        told = []
+        for subprotocol in ("omni.v1", "omni.v1+msgpack"):
+            with connected(url, subprotocols=[subprotocol]) as client:
+                client.say("draw a red ball")
+                client.answer(omni={"seed": 5})
+                told.append((client.types(), client.of_type("omni.image.done")[0]["b64"]))
+        (json_types, json_picture), (types, picture) = told
+        assert set(types) == set(json_types)
+        assert picture == base64.b64decode(json_picture)
+
+    def test_who_negotiated_it_may_send_either_form(self, url: str) -> None:
+        pcm = bytes(24_000)
+        with connected(url, subprotocols=["omni.v1+msgpack"]) as client:
+            client.send(msgspec.msgpack.encode({"type": "input_audio_buffer.append", "audio": pcm}))
+            client.send({"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()})
+            item_id = client.ask(
+                msgspec.msgpack.encode({"type": "input_audio_buffer.commit"}), "conversation.item.done"
+            )
+            retrieve = {"type": "conversation.item.retrieve", "item_id": item_id["item"]["id"]}
+            item = client.ask(retrieve, "conversation.item.retrieved")["item"]
+            assert item["content"][0]["audio"] == pcm + pcm
+
+    def test_a_binary_frame_that_is_no_messagepack(self, url: str) -> None:
+        with connected(url, subprotocols=["omni.v1+msgpack"]) as client:
+            assert client.refused(b"\xc1\x00")["code"] == "invalid_msgpack"
+            assert client.refused("{")["code"] == "invalid_json"
+
+    def test_a_number_that_only_json_can_say_is_refused(self, url: str) -> None:
+        with connected(url, subprotocols=["omni.v1+msgpack"]) as client:
+            update = {"type": "session.update", "session": {"type": "realtime", "tracing": {"run": 10**30}}}
+            error = client.refused(update)
+            assert (error["code"], error["param"]) == ("invalid_value", "session.tracing.run")
 
     def test_too_large_a_frame_is_told_and_the_session_lives_on(self, url: str) -> None:
         with connected(url) as client:

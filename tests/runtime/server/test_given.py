@@ -1,4 +1,3 @@
-import base64
 import io
 
 import numpy as np
@@ -7,6 +6,7 @@ from msgspec import UNSET
 from PIL import Image
 
 from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.picture import Picture
 from omnisdk.protocol.settings import Given, GivenImage, GivenText
 from runtime.engine import given as engine
 from runtime.server.given import read_given
@@ -14,13 +14,13 @@ from runtime.server.given import read_given
 pytestmark = pytest.mark.anyio
 
 
-def url(image: Image.Image) -> str:
+def png(image: Image.Image) -> Picture:
     file = io.BytesIO()
     image.save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return Picture(file.getvalue())
 
 
-PICTURE = url(Image.new("RGB", (12, 8), "red"))
+PICTURE = png(Image.new("RGB", (12, 8), "red"))
 
 
 async def read(given: Given) -> engine.GivenText | engine.GivenImage:
@@ -48,7 +48,7 @@ async def test_a_box() -> None:
 async def test_what_is_transparent_is_painted_anew() -> None:
     mask = Image.new("RGBA", (12, 8), (0, 0, 0, 255))
     mask.putpixel((3, 5), (0, 0, 0, 0))
-    image = await read(GivenImage(image_url=PICTURE, mask_url=url(mask)))
+    image = await read(GivenImage(image_url=PICTURE, mask_url=png(mask)))
     assert isinstance(image, engine.GivenImage)
     assert np.argwhere(image.repainted).tolist() == [[5, 3]]
 
@@ -58,10 +58,10 @@ async def test_what_is_transparent_is_painted_anew() -> None:
     [
         (GivenImage(image_url=PICTURE), "g[0]", "either as box or as mask_url"),
         (GivenImage(image_url=PICTURE, box=(0, 0, 13, 8)), "g[0].box", "12 x 8 px"),
-        (GivenImage(image_url="x", box=(0, 0, 1, 1)), "g[0].image_url", "data URL"),
+        (GivenImage(image_url=Picture(), box=(0, 0, 1, 1)), "g[0].image_url", "no picture came"),
         (GivenImage(image_url=PICTURE, mask_url=PICTURE), "g[0].mask_url", "nothing of the mask is transparent"),
         (
-            GivenImage(image_url=PICTURE, mask_url=url(Image.new("RGBA", (3, 3)))),
+            GivenImage(image_url=PICTURE, mask_url=png(Image.new("RGBA", (3, 3)))),
             "g[0].mask_url",
             "a mask of 3 x 3 px came for a picture of 12 x 8",
         ),

@@ -1,4 +1,3 @@
-import base64
 import io
 from dataclasses import replace
 
@@ -65,7 +64,7 @@ async def test_a_preview_is_a_png_with_a_mask() -> None:
     assert (preview.width, preview.height, preview.rows, preview.columns) == (8, 6, 2, 2)
     assert preview.mask == [0, 1, 0, 1]
     assert preview.confidence == [0.46, 0.0, 0.46, 0.0]
-    image = Image.open(io.BytesIO(base64.b64decode(preview.partial_image_b64)))
+    image = Image.open(io.BytesIO(preview.partial_image_b64))
     assert (image.format, image.size) == ("PNG", (8, 6))
 
 
