@@ -34,10 +34,12 @@ test: setup ## run the quick tests, warnings as errors
 test-slow: setup ## run the tests that take long: quality, load, clients we did not write
 	$(BIN)/python -m pytest -q -m 'slow or wild or eval'
 
-test-clients: setup ## drive the server with voice frameworks we did not write, in an environment of their own
+test-clients: setup ## drive the server with clients we did not write, in environments of their own
 	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check \
 		-r tests/clients_in_the_wild/requirements.txt
+	@command -v npm >/dev/null || echo "npm is not installed: the clients on Node are left out" >&2
+	@! command -v npm >/dev/null || npm ci --prefix tests/clients_in_the_wild/node --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -q -m wild tests/clients_in_the_wild
 
 lint: setup ## format, style, types and rules of import

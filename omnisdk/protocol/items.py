@@ -17,12 +17,12 @@ class InputText(Struct, tag_field="type", tag="input_text", kw_only=True, omit_d
     text: str
 
 
-class InputAudio(Struct, tag_field="type", tag="input_audio", kw_only=True, omit_defaults=True):
+class InputAudio(Struct, tag_field="type", tag="input_audio", kw_only=True):
     """Speech. audio: in the session's input format, PCM16 at 24 kHz mono by default; left out when the server echoes
-    the item.
+    the item. transcript: always on the wire, null while it is not known: clients of others insist on it.
     """
 
-    audio: bytes | None = None
+    audio: bytes | UnsetType | None = UNSET
     transcript: str | None = None
 
 

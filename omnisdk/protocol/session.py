@@ -389,7 +389,7 @@ class SessionRules:
             )
         if isinstance(part, InputAudio):
             encoding = self.input_encoding
-            seconds = len(speech_of(part.audio, f"{path}.audio", encoding)) / encoding.rate_hz
+            seconds = len(speech_of(part.audio or None, f"{path}.audio", encoding)) / encoding.rate_hz
             check_length(seconds, self.max_speech_s, f"{path}.audio")
         if isinstance(part, InputImage):
             check_picture(part.image_url, f"{path}.image_url")

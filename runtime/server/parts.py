@@ -53,7 +53,7 @@ async def _read_part(part: ContentPart, path: str, encoding: Encoding) -> Part:
         case InputText() | OutputText():
             return TextPart(part.text)
         case InputAudio():
-            return SpeechPart(speech_of(part.audio, f"{path}.audio", encoding), encoding.rate_hz)
+            return SpeechPart(speech_of(part.audio or None, f"{path}.audio", encoding), encoding.rate_hz)
         case OutputAudio():
             return TextPart(part.transcript or "")
         case InputImage():
