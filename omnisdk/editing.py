@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from omnisdk.protocol.events import CanvasEdit
+from omnisdk.protocol.changes import CanvasEdit
 
 
 class Box(NamedTuple):

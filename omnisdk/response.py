@@ -17,6 +17,7 @@ from omnisdk.errors import OmniError, ResponseFailed, ResponseUnfinished
 from omnisdk.media import Image, PreviewImage, Speech
 from omnisdk.protocol import events
 from omnisdk.protocol import response as wire_response
+from omnisdk.protocol.changes import CanvasEdit
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 from omnisdk.structured import OutputType
 
@@ -318,7 +319,7 @@ class Response:
             shown["text/html"] = self.speech._repr_html_()
         return shown
 
-    async def _edit(self, edits: list[events.CanvasEdit]) -> int:
+    async def _edit(self, edits: list[CanvasEdit]) -> int:
         return await self._link.change(events.OmniCanvasEdit(canvas_id=await self._canvas(), edits=edits))
 
     async def _tune(self, steps_left: int | None, temperature: float | None) -> int:

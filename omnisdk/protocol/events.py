@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from omnisdk.protocol.changes import AtStep, CanvasChange, CanvasEdit, Seed, Steer
 from omnisdk.protocol.items import ImageRef, Item
 from omnisdk.protocol.response import Response, ResponseStatus
 from omnisdk.protocol.settings import ResponseSettings, SessionSettings
@@ -84,21 +85,6 @@ class OmniResponseFinalize(_FromClient, tag="omni.response.finalize"):
     response_id: str
 
 
-class CanvasEdit(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One change to one slot, at `positions` or, in a picture, at all cells that `box` touches.
-
-    action: pin, what stands there stays; mask, it is filled anew; set, `tokens` are put there and stay.
-    box: left, top, right, bottom in pixels of the picture; the last two are outside.
-    tokens: for set, one joint token id for each position.
-    """
-
-    action: Literal["pin", "mask", "set"]
-    slot: str
-    positions: list[int] | None = None
-    box: tuple[int, int, int, int] | None = None
-    tokens: list[int] = []
-
-
 class OmniCanvasEdit(_FromClient, tag="omni.canvas.edit"):
     """Change the answer that is being made, at its next step; all edits are made or none."""
 
@@ -114,11 +100,22 @@ class OmniResponseTune(_FromClient, tag="omni.response.tune"):
     temperature: float | None = None
 
 
-class OmniCanvasFork(_FromClient, tag="omni.canvas.fork"):
-    """Go on twice from what is known now: a second response, outside of the conversation, with another seed."""
+class OmniCanvasSteer(_FromClient, tag="omni.canvas.steer"):
+    """Another request for the answer that is being made, from its next step on; answered by omni.canvas.steered."""
 
     canvas_id: str
-    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    steer: Steer
+
+
+class OmniCanvasFork(_FromClient, tag="omni.canvas.fork"):
+    """Go on twice: a second response, outside of the conversation, with another seed.
+
+    at_step: from what was known after so many steps; None for now. One that is over can be forked at a step.
+    """
+
+    canvas_id: str
+    seed: Seed | None = None
+    at_step: AtStep | None = None
     metadata: dict[str, str] | None = None
 
 
@@ -137,6 +134,7 @@ ClientEvent = (
     | OmniResponseFinalize
     | OmniCanvasEdit
     | OmniResponseTune
+    | OmniCanvasSteer
     | OmniCanvasFork
 )
 
@@ -550,18 +548,34 @@ class OmniCanvasEdited(_FromServer, tag="omni.canvas.edited"):
     applied_at_step: int
 
 
+class OmniCanvasSteered(_FromServer, tag="omni.canvas.steered"):
+    """The other request holds after this many steps. What it opens comes as `remasked` of the next delta."""
+
+    canvas_id: str
+    response_id: str
+    applied_at_step: int
+
+
 class OmniResponseTuned(_FromServer, tag="omni.response.tuned"):
     response_id: str
     applied_at_step: int
 
 
 class OmniCanvasDone(_FromServer, tag="omni.canvas.done"):
+    """unmasked_per_step: fewer than none where a step opened more than it filled.
+
+    seed, recipe, changes: with the same input they make the same tokens again, as omni.seed, omni.recipe with the
+    numbers in omni.generation, and omni.changes of another response.
+    """
+
     canvas_id: str
     response_id: str
     seed: int
     status: ResponseStatus
     steps: int
     unmasked_per_step: list[int]
+    recipe: RecipeDetails | None = None
+    changes: list[CanvasChange] = []
 
 
 class UnknownEvent(Struct, kw_only=True):
@@ -608,6 +622,7 @@ KnownServerEvent = (
     | OmniProgress
     | OmniImageDone
     | OmniCanvasEdited
+    | OmniCanvasSteered
     | OmniResponseTuned
     | OmniCanvasDone
 )

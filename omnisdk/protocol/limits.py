@@ -26,6 +26,9 @@ MAX_SIDE_RESPONSES = 8  # out-of-band responses at once
 MAX_CONVERSATION_MEDIA_BYTES = 64 * 1024 * 1024  # encoded speech and pictures of one conversation
 
 MIN_STEPS, MAX_STEPS = 1, 100
+MAX_SEED = 2**63 - 1
+MAX_CHANGE_STEP = 100_000
+MAX_CHANGES = 256  # of one answer, wanted from its beginning
 
 MAX_PREFIX_PADDING_MS = 2_000  # of turn detection
 MIN_SILENCE_MS, MAX_SILENCE_MS = 50, 10_000

@@ -129,12 +129,7 @@ class SessionRules:
         """Lay `wanted` over the settings. Naming `omni` opts in; its output and output_modalities are kept in line."""
         if wanted.omni is not UNSET:
             self._check_output(wanted.omni, "session.omni.output")
-            if wanted.omni.given is not UNSET:
-                raise _unsupported(
-                    "given came for a session; what stands in an answer belongs to one response; give it in "
-                    "response.create",
-                    "session.omni.given",
-                )
+            _check_belongs_to_one(wanted.omni)
         self._check_modalities(wanted.output_modalities, "session.output_modalities")
         _check_audio(wanted.audio, "session.audio")
         _check_tools(merged(self.settings, wanted), "session")
@@ -526,6 +521,16 @@ def _check_told(told: object, param: str) -> None:
             code=errors.INVALID_VALUE,
             param=param,
         )
+
+
+def _check_belongs_to_one(omni: OmniSettings) -> None:
+    """Whether a session may set this. Raises ProtocolError."""
+    for name in ("given", "changes"):
+        if getattr(omni, name) is not UNSET:
+            raise _unsupported(
+                f"{name} came for a session; it belongs to one response; give it in response.create",
+                f"session.omni.{name}",
+            )
 
 
 def _check_audio(audio: AudioSettings | msgspec.UnsetType, path: str) -> None:

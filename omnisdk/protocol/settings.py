@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from omnisdk.protocol.changes import CanvasChange, Seed
 from omnisdk.protocol.items import Item, ItemReference
 from omnisdk.protocol.limits import (
+    MAX_CHANGES,
     MAX_COMMIT_BOUND,
     MAX_CONFIDENCE_NOISE,
     MAX_GAP,
@@ -105,7 +107,8 @@ class OmniSettings(Struct, kw_only=True):
     partials: what partial states carry, one each `partial_every` denoise steps. seed: None for a fresh one each time.
     steps: denoise steps of the picture, None for the recipe's. generation: the numbers of slots, by slot name; they
     go before `steps`. deadline_ms: past it the best so far is the answer. given: of one response, what stands in its
-    answer from the beginning; the model fills in the rest.
+    answer from the beginning; the model fills in the rest. changes: of one response, what is changed on its way, each
+    after its number of steps, as an omni.canvas.done told it of another one: places as positions.
     """
 
     version: Literal["omni.v1"] | UnsetType = UNSET
@@ -113,11 +116,12 @@ class OmniSettings(Struct, kw_only=True):
     recipe: str | UnsetType | None = UNSET
     partials: PartialKind | UnsetType = UNSET
     partial_every: Annotated[int, Meta(ge=1, le=MAX_STEPS)] | UnsetType = UNSET
-    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | UnsetType | None = UNSET
+    seed: Seed | UnsetType | None = UNSET
     steps: Annotated[int, Meta(ge=MIN_STEPS, le=MAX_STEPS)] | UnsetType | None = UNSET
     generation: dict[str, SlotSettings] | UnsetType = UNSET
     deadline_ms: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
     given: list[Given] | UnsetType = UNSET
+    changes: Annotated[list[CanvasChange], Meta(max_length=MAX_CHANGES)] | UnsetType = UNSET
 
 
 DEFAULT_OMNI = OmniSettings(

@@ -2,9 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,19 @@ from runtime.diffusion.commit import REVISED_UNTIL, doubtful
 from runtime.diffusion.denoise import allowed, close, commit_all, denoise_step, masked_positions, step_generator
 from runtime.diffusion.guidance import guided
 from runtime.engine import edits as editing
-from runtime.engine.edits import Edit, EditError
-from runtime.engine.engine import Sink, Tuning
+from runtime.engine.changes import (
+    Change,
+    Dated,
+    Editing,
+    Finalizing,
+    Record,
+    Reseeding,
+    Steering,
+    Tuning,
+    check_tuning,
+)
+from runtime.engine.edits import EditError
+from runtime.engine.engine import Sink
 from runtime.engine.output import SlotState, Usage
 from runtime.engine.pace import affordable, shared
 from runtime.engine.preview import Previewer
@@ -27,6 +39,7 @@ from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.engine.request import GenerationRequest
 from runtime.engine.reuse import CanvasReuse
 from runtime.engine.scheduler import PATIENCE_S
+from runtime.engine.steering import Weighing, carried_over
 from runtime.executors.executor import ForwardItem
 
 
@@ -41,6 +54,9 @@ class ActiveResponse:
     doubt, which happens to a position once. temperature: where not that of the recipe.
     reuses: what passes may leave out, by slot and whether the prompt is there.
     committing: fill all that is left in the next step.
+    reseeded: the seed chance goes on from, where not the request's. steered: the canvas of other turns, laid out, and
+    the bound by which it is weighed before the next step what of the slots stays.
+    changes: all that was changed on the way. moments: by number of steps, the answer as it was then.
     """
 
     request: GenerationRequest
@@ -60,6 +76,10 @@ class ActiveResponse:
     guesses: dict[str, Tensor] = field(default_factory=dict)
     reuses: dict[tuple[str, bool], CanvasReuse] = field(default_factory=dict)
     revised: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
+    reseeded: int | None = None
+    steered: tuple[Canvas, float] | None = None
+    changes: list[Dated] = field(default_factory=list)
+    moments: dict[int, "ActiveResponse"] = field(default_factory=dict)
 
     @property
     def tenant(self) -> str:
@@ -104,18 +124,25 @@ class ActiveResponse:
         return self.canvas.active_slot is None
 
     def recipe_of(self, slot: Slot) -> SlotRecipe:
-        return self.recipe.slots[slot.stage]
+        return next(recipe for recipe in self.recipe.slots if recipe.name == slot.name)
 
     def open_slots(self) -> tuple[Slot, ...]:
-        """The slots the next step fills: one, or all that is left when committing."""
-        if self.committing:
-            return tuple(slot for slot in self.canvas.slots if self.canvas.num_masked(slot))
-        active = self.canvas.active_slot
-        return () if active is None else (active,)
+        """The slots the next step fills: those of the lowest stage, or all that is left when committing."""
+        unfinished = tuple(slot for slot in self.canvas.slots if self.canvas.num_masked(slot))
+        lowest = min((slot.stage for slot in unfinished), default=0)
+        return tuple(slot for slot in unfinished if self.committing or slot.stage == lowest)
 
     def items(self) -> list[ForwardItem]:
         """For each open slot one item, and a second without the prompt where it is guided."""
+        if (weighing := self._weighing()) is not None:
+            return weighing.items()
         return [item for slot in self.open_slots() for item in self._slot_items(slot)]
+
+    def _weighing(self) -> Weighing | None:
+        if self.steered is None:
+            return None
+        laid, bound = self.steered
+        return Weighing(self.canvas, carried_over(self.canvas, laid), bound)
 
     def _slot_items(self, slot: Slot) -> list[ForwardItem]:
         rows = masked_positions(self.canvas, slot)
@@ -134,23 +161,39 @@ class ActiveResponse:
         return items
 
     def _reuse(self, slot: Slot, prompted: bool) -> CanvasReuse:
-        """That of the slot being filled; what was kept for others is let go."""
-        if any(name != slot.name for name, _ in self.reuses):
+        """That of the slots being filled; what was kept for others is let go."""
+        filled = {slot.name for slot in self.open_slots()}
+        if any(name not in filled for name, _ in self.reuses):
             self.reuses.clear()
         if self.committing:  # the last step is exact
             return CanvasReuse(1)
         return self.reuses.setdefault((slot.name, prompted), CanvasReuse(self.recipe_of(slot).refresh_every))
 
     def advance(self, scores: list[Tensor], vocabulary: Vocabulary) -> None:
-        """Denoise with the scores of `items`, in their order."""
-        slots, left = self.open_slots(), iter(scores)
+        """Denoise with the scores of `items`, in their order. A step that weighs what stays only opens."""
         before = self.canvas.masked.sum()
-        for slot in slots:
-            slot_scores = self._slot_scores(slot, left)
+        if (weighing := self._weighing()) is not None:
+            self.steered = None
+            self._open(weighing.weighed(scores))
+        else:
+            self._fill(iter(scores), vocabulary)
+        self.unmasked_per_step.append(int(before - self.canvas.masked.sum()))
+        self.remember()
+
+    def _fill(self, scores: Iterator[Tensor], vocabulary: Vocabulary) -> None:
+        for slot in self.open_slots():
+            slot_scores = self._slot_scores(slot, scores)
             self.canvas = self._denoise(slot, slot_scores)
             self.canvas = self._revise(slot)
             self.canvas = close(self.canvas, slot, vocabulary[END_OF_TEXT])
-        self.unmasked_per_step.append(int(before - self.canvas.masked.sum()))
+
+    def remember(self) -> None:
+        """Keep this moment to go on from later; of too many the oldest is let go."""
+        if not self.request.kept_steps:
+            return
+        self.moments[self.num_steps] = self._apart(moments={})
+        if len(self.moments) > self.request.kept_steps + 1:
+            del self.moments[min(self.moments)]
 
     def states(self, previewer: Previewer) -> tuple[SlotState, ...]:
         """A snapshot of every slot."""
@@ -185,7 +228,7 @@ class ActiveResponse:
             return choose(self.canvas, slot, scores)
         if self.committing:
             return commit_all(self.canvas, slot, scores, recipe)
-        generator = step_generator(self.request.seed, step, slot.name)
+        generator = step_generator(self.seed, step, slot.name)
         steps = max(step + 1, self._allowance(slot))
         return denoise_step(self.canvas, slot, scores, recipe, step, steps, generator, before)
 
@@ -249,43 +292,92 @@ class ActiveResponse:
         planned = sum(left.values())
         floor = self.request.floor_steps - self.num_steps
         if slack_s <= 0 and floor <= 1:
-            self.committing = planned > 1  # a last step finishes it anyway
+            if planned > 1:  # a last step finishes it anyway
+                self.change(Finalizing())
             return
         self._allow(affordable(slack_s, step_s, max(floor, 1), planned))
 
-    def tune(self, tuning: Tuning) -> None:
-        """Raises EditError."""
-        if tuning.steps_left is not None and tuning.steps_left < 1:
-            raise EditError(f"{tuning.steps_left} steps left came; 1 or more are needed; to end now, finalize")
-        if tuning.temperature is not None and not 0 <= tuning.temperature < math.inf:
-            raise EditError(f"temperature {tuning.temperature} came; it must be 0 or above")
+    def change(self, change: Change, laid: Canvas | None = None) -> None:
+        """Make a change now and note it. laid: of a steering, its turns laid out. Raises EditError."""
+        match change:
+            case Editing(edits):
+                self._open(editing.apply(self.canvas, edits))
+            case Tuning():
+                self._tune(change)
+            case Reseeding(seed):
+                self.reseeded = seed
+            case Finalizing():
+                self.committing = True
+            case Steering():
+                assert laid is not None
+                self._steer(change, laid)
+        self.changes.append(Dated(self.num_steps, change))
+
+    @property
+    def seed(self) -> int:
+        return self.request.seed if self.reseeded is None else self.reseeded
+
+    @property
+    def record(self) -> Record:
+        return Record(self.recipe, self.request.seed, tuple(self.changes))
+
+    def _tune(self, tuning: Tuning) -> None:
+        check_tuning(tuning)
         if tuning.temperature is not None:
             self.temperature = tuning.temperature
         if tuning.steps_left is not None:
             self._spread(tuning.steps_left)
 
-    def edit(self, changes: Sequence[Edit]) -> None:
-        """All of them or none; what is opened again gets its share of the recipe's steps. Raises EditError."""
-        before, self.canvas = self.canvas, editing.apply(self.canvas, changes)
+    def _steer(self, steering: Steering, laid: Canvas) -> None:
+        after = carried_over(self.canvas, laid)
+        if steering.opened is None:
+            self.steered = laid, steering.bound
+        else:
+            self.steered = None
+            self._open(editing.apply(after, steering.opened))
+
+    def _open(self, canvas: Canvas) -> None:
+        """Go on with `canvas`; what it has open that was filled gets its share of the recipe's steps."""
+        before, self.canvas = self.canvas, canvas
         self.reuses.clear()
+        if len(before) != len(canvas):
+            self.revised = torch.empty(0, dtype=torch.bool)
         for slot in self.canvas.slots:
             opened = self.canvas.num_masked(slot)
-            if opened > before.num_masked(slot):
+            if opened > before.num_masked(before.slot(slot.name)):
                 share = math.ceil(self.recipe_of(slot).steps * opened / slot.length)
                 self.allowances[slot.name] = max(self._allowance(slot), self.slot_steps[slot.name] + share)
 
-    def fork(self, request: GenerationRequest, sink: Sink, now_s: float) -> "ActiveResponse":
-        """The same answer so far, to be gone on with apart from this one. Raises EditError."""
+    def fork(
+        self, request: GenerationRequest, sink: Sink, now_s: float, at_step: int | None = None
+    ) -> "ActiveResponse":
+        """The same answer so far, or as it was after `at_step` steps, to be gone on with apart from this one.
+
+        Raises EditError.
+        """
+        source = self if at_step is None else self._moment(at_step)
+        moments = {step: moment for step, moment in self.moments.items() if step <= source.num_steps}
+        began_s = now_s - max(0.0, source.served_s - source.began_s)
+        return source._apart(
+            request=request, sink=sink, submitted_s=now_s, began_s=began_s, served_s=now_s, moments=moments
+        )
+
+    def _moment(self, at_step: int) -> "ActiveResponse":
+        if at_step in self.moments:
+            return self.moments[at_step]
+        kept = f"steps {min(self.moments)} to {max(self.moments)} are" if self.moments else "no step is"
+        raise EditError(f"step {at_step} came; {kept} kept of this answer; name one of them")
+
+    def _apart(self, **own: Any) -> "ActiveResponse":
         return replace(
             self,
-            request=request,
-            sink=sink,
-            submitted_s=now_s,
             slot_steps=self.slot_steps.copy(),
             allowances=self.allowances.copy(),
             unmasked_per_step=list(self.unmasked_per_step),
             reuses={},
             guesses=self.guesses.copy(),
+            changes=list(self.changes),
+            **own,
         )
 
     def _spread(self, steps: int) -> None:
@@ -297,4 +389,4 @@ class ActiveResponse:
 
     def _allow(self, steps: int) -> None:
         if steps < sum(self.steps_left().values()):
-            self._spread(steps)
+            self.change(Tuning(steps_left=steps))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, get_args
 
@@ -26,6 +26,7 @@ from runtime.engine.reference_response import UNCHANGEABLE, reference_rule, show
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
 
 SPEECH_ROW_MS = 60
+NAMES: Mapping[type[Part], str] = {SpeechPart: "speech", ImagePart: "picture"}
 CACHED_BYTES = 32 * 2**20  # of encoded speech and of pictures: a conversation's earlier turns are not encoded again
 KEPT_BYTES = 64 * 2**10  # what keeping anything costs: around a small tensor memory is left that nobody else can use
 
@@ -75,6 +76,19 @@ class Admission:
         self._check_length(len(canvas))
         guided = any(slot.guidance_scale for slot in recipe.slots)
         return Admitted(recipe, canvas, self._lay_out(NOTHING_SAID, recipe) if guided else None)
+
+    def lay_out_again(self, before: Sequence[Turn], turns: tuple[Turn, ...], recipe: Recipe) -> Canvas:
+        """An answer's slots, `recipe`'s, behind other turns than those `before`. Raises AdmissionError, ImageError."""
+        for kind in (SpeechPart, ImagePart):
+            if _holds(before, kind) != _holds(turns, kind):
+                raise AdmissionError(
+                    f"the answer rests on {'' if _holds(before, kind) else 'no '}{NAMES[kind]}, and what came to steer "
+                    f"it holds {'none' if _holds(before, kind) else 'some'}; send the same kinds, or ask anew"
+                )
+        self._check_recipe(recipe, turns)
+        canvas = self._lay_out([EncodedTurn(turn.role, tuple(map(self._encode, turn.parts))) for turn in turns], recipe)
+        self._check_length(len(canvas))
+        return canvas
 
     def _with_given(self, canvas: Canvas, given: Sequence[Given]) -> Canvas:
         model = self._model
@@ -184,6 +198,10 @@ class Admission:
 
     def _encode_image(self, part: ImagePart) -> EncodedImage:
         return EncodedImage(self._image.encode(part.pixels, self._model.prompt_image_size_px))
+
+
+def _holds(turns: Sequence[Turn], kind: type[Part]) -> bool:
+    return any(isinstance(part, kind) for turn in turns for part in turn.parts)
 
 
 def _check_numbers(slot: SlotRecipe) -> None:

@@ -14,10 +14,12 @@ from torch import Tensor
 from runtime.codecs.image import ImageCodec
 from runtime.engine.active_response import ActiveResponse
 from runtime.engine.admission import Admission, Admitted
-from runtime.engine.edits import Edit, EditError
-from runtime.engine.engine import Reply, Sink, Told, Tuning
+from runtime.engine.changes import Change, Finalizing, Reseeding, Steering
+from runtime.engine.edits import EditError
+from runtime.engine.engine import Reply, Sink, Told
 from runtime.engine.model import OmniModel
 from runtime.engine.output import EngineOutput, Finished, Started, Status, StepOutput
+from runtime.engine.past import Past
 from runtime.engine.preview import Previewer
 from runtime.engine.recipe import Recipe
 from runtime.engine.reference_response import ReferenceResponse
@@ -71,6 +73,7 @@ class DenoisingEngine:
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._waiting = WaitingRoom(limits.waiting_requests)
         self._active: dict[str, ActiveResponse] = {}
+        self._past = Past()
         self._ledger = Ledger()
         self._num_served = 0
         self._step_s = 0.0  # how long a step takes these days
@@ -105,14 +108,14 @@ class DenoisingEngine:
     def finalize(self, request_id: str) -> None:
         self._commands.put(lambda: self._finalize(request_id))
 
-    def edit(self, request_id: str, edits: Sequence[Edit], told: Told) -> None:
-        self._change(request_id, told, lambda response: response.edit(edits))
+    def change(self, request_id: str, change: Change, told: Told) -> None:
+        self._commands.put(lambda: self._tell(request_id, told, partial(self._make, change=change)))
 
-    def tune(self, request_id: str, tuning: Tuning, told: Told) -> None:
-        self._change(request_id, told, lambda response: response.tune(tuning))
+    def fork(self, request_id: str, new_id: str, seed: int, sink: Sink, at_step: int | None = None) -> None:
+        self._commands.put(lambda: self._fork(request_id, new_id, seed, sink, at_step))
 
-    def fork(self, request_id: str, new_id: str, seed: int, sink: Sink) -> None:
-        self._commands.put(lambda: self._fork(request_id, new_id, seed, sink))
+    def forget(self, request_id: str) -> None:
+        self._commands.put(lambda: self._past.forget(request_id))
 
     def close(self) -> None:
         """Returns when the thread has ended; from the engine's own thread (a sink) at once."""
@@ -193,6 +196,7 @@ class DenoisingEngine:
     def _denoise(self, response: ActiveResponse, scores: list[Tensor]) -> bool:
         try:
             response.advance(scores, self._vocabulary)
+            self._make_due(response)
             return True
         except Exception as error:  # noqa: BLE001
             self._fail(response, error)
@@ -223,42 +227,57 @@ class DenoisingEngine:
         waiting.refuse("failed", f"a request {request_id!r} is running already; choose another id")
         return False
 
-    def _change(self, request_id: str, told: Told, change: Callable[[ActiveResponse], None]) -> None:
+    def _tell(self, request_id: str, told: Told, make: Callable[[ActiveResponse], None]) -> None:
         """Make a change between two steps and tell what became of it."""
+        response = self._active.get(request_id)
+        try:
+            if response is None:
+                raise EditError(self._not_running(request_id))
+            make(response)
+        except ValueError as error:  # EditError, AdmissionError, ImageError
+            reply = Reply(request_id, 0 if response is None else response.num_steps, str(error))
+        else:
+            reply = Reply(request_id, response.num_steps)
+        try:
+            told(reply)
+        except Exception:
+            log.exception("the receiver of a reply about request %s failed", request_id)
 
-        def make() -> None:
-            response = self._active.get(request_id)
-            try:
-                if response is None:
-                    raise EditError(self._not_running(request_id))
-                change(response)
-            except EditError as error:
-                reply = Reply(request_id, 0 if response is None else response.num_steps, str(error))
-            else:
-                reply = Reply(request_id, response.num_steps)
-            try:
-                told(reply)
-            except Exception:
-                log.exception("the receiver of a reply about request %s failed", request_id)
+    def _make(self, response: ActiveResponse, change: Change) -> None:
+        """Raises EditError and, of other turns that cannot be laid out, AdmissionError and ImageError."""
+        laid = None
+        if isinstance(change, Steering):
+            laid = self._admission.lay_out_again(response.request.turns, change.turns, response.recipe)
+        response.change(change, laid)
 
-        self._commands.put(make)
+    def _make_due(self, response: ActiveResponse) -> None:
+        """The changes that the request wants after as many steps as were run."""
+        for dated in response.request.changes:
+            if dated.at_step == response.num_steps:
+                try:
+                    self._make(response, dated.change)
+                except ValueError as error:
+                    raise EditError(f"the change after step {dated.at_step} cannot be made: {error}") from error
 
     def _not_running(self, request_id: str) -> str:
         if request_id in self._waiting:
             return f"request {request_id!r} has not begun yet; change it when it has started"
         return f"no request {request_id!r} is running; it is finished or was never begun; ask anew instead"
 
-    def _fork(self, request_id: str, new_id: str, seed: int, sink: Sink) -> None:
-        parent = self._active.get(request_id)
+    def _fork(self, request_id: str, new_id: str, seed: int, sink: Sink, at_step: int | None) -> None:
+        parent = self._active.get(request_id) or (self._past.get(request_id) if at_step is not None else None)
         request = GenerationRequest(new_id, (), Recipe(new_id, ())) if parent is None else parent.request
-        waiting = Waiting(replace(request, request_id=new_id, seed=seed), sink, self._clock())
+        waiting = Waiting(replace(request, request_id=new_id, changes=()), sink, self._clock())
         if parent is None:
             waiting.refuse("failed", self._not_running(request_id))
         elif self._taken(waiting):
             try:
-                self._begin(parent.fork(waiting.request, sink, waiting.submitted_s))
+                child = parent.fork(waiting.request, sink, waiting.submitted_s, at_step)
+                child.change(Reseeding(seed))
             except EditError as error:
                 waiting.refuse("failed", str(error))
+            else:
+                self._begin(child)
 
     def _cancel(self, request_id: str) -> None:
         self._waiting.cancel(request_id)
@@ -268,7 +287,7 @@ class DenoisingEngine:
     def _finalize(self, request_id: str) -> None:
         self._waiting.finalize(request_id)
         if request_id in self._active:
-            self._active[request_id].committing = True
+            self._active[request_id].change(Finalizing())
 
     def _close(self) -> None:
         self._closed = True
@@ -291,7 +310,11 @@ class DenoisingEngine:
             log.exception("request %s could not be laid out", request.request_id)
             waiting.refuse("failed", f"the request could not be laid out: {error}")
             return
-        self._begin(self._response(waiting, admitted))
+        response = self._response(waiting, admitted)
+        response.remember()
+        if waiting.finalize:
+            response.change(Finalizing())
+        self._begin(response)
 
     def _too_busy_for(self, request: GenerationRequest) -> str | None:
         """Why there is no point in beginning: alone it would meet its deadline, among all the others it will not."""
@@ -311,11 +334,13 @@ class DenoisingEngine:
         request = response.request
         self._active[request.request_id] = response
         try:
+            if not response.num_steps:
+                self._make_due(response)
             slots = response.states(self._previewer)
         except Exception as error:  # noqa: BLE001
             self._fail(response, error)
             return
-        self._send(response, Started(request.request_id, slots, response.planned_steps, request.seed))
+        self._send(response, Started(request.request_id, slots, response.planned_steps, response.seed))
 
     def _response(self, waiting: Waiting, admitted: Admitted) -> ActiveResponse:
         make: Callable[..., ActiveResponse] = ActiveResponse
@@ -332,7 +357,6 @@ class DenoisingEngine:
             canvas=admitted.canvas,
             unprompted=admitted.unprompted,
             began_s=self._clock(),
-            committing=waiting.finalize,
         )
 
     def _partial(self, response: ActiveResponse) -> StepOutput:
@@ -354,6 +378,8 @@ class DenoisingEngine:
 
     def _finish(self, response: ActiveResponse, status: Status, error: str | None = None) -> None:
         del self._active[response.request.request_id]
+        if error is None:
+            self._past.keep(response)
         finished = Finished(
             request_id=response.request.request_id,
             status=status,
@@ -363,6 +389,7 @@ class DenoisingEngine:
             planned_steps=response.recipe.steps,
             unmasked_per_step=tuple(response.unmasked_per_step),
             error=error,
+            record=response.record,
         )
         deliver(response.sink, finished)
 
@@ -370,7 +397,8 @@ class DenoisingEngine:
         log.error("request %s failed", response.request.request_id, exc_info=error)
         # It may be out already, if publishing its end is what failed.
         self._active.setdefault(response.request.request_id, response)
-        self._finish(response, "failed", f"the model failed on this request: {error}")
+        told = str(error) if isinstance(error, EditError) else f"the model failed on this request: {error}"
+        self._finish(response, "failed", told)
 
     def _send(self, response: ActiveResponse, output: EngineOutput) -> None:
         """A sink that raises has nobody behind it any more: its response is dropped."""

@@ -1,10 +1,10 @@
 """The engine as the server knows it. Every implementation is driven through `Engine`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from runtime.engine.edits import Edit
+from runtime.engine.changes import Change
 from runtime.engine.output import EngineOutput
 from runtime.engine.request import GenerationRequest
 
@@ -26,14 +26,6 @@ class Reply:
 Told = Callable[[Reply], None]
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """steps_left: steps for all that is still open. temperature: from now on, of every slot. None leaves as it is."""
-
-    steps_left: int | None = None
-    temperature: float | None = None
-
-
 class Engine(Protocol):
     """Makes responses. All methods may be called from any thread and return at once."""
 
@@ -46,17 +38,18 @@ class Engine(Protocol):
     def finalize(self, request_id: str) -> None:
         """Commit everything still masked in one step and finish with the best so far."""
 
-    def edit(self, request_id: str, edits: Sequence[Edit], told: Told) -> None:
-        """Change the answer at the next step boundary, all edits or none. `told` is called on the engine's thread."""
+    def change(self, request_id: str, change: Change, told: Told) -> None:
+        """Change the answer at the next step boundary, or tell why not. `told` is called on the engine's thread."""
 
-    def tune(self, request_id: str, tuning: Tuning, told: Told) -> None:
-        """Change how the rest is made, from the next step on. `told` is called on the engine's thread."""
+    def fork(self, request_id: str, new_id: str, seed: int, sink: Sink, at_step: int | None = None) -> None:
+        """Go on twice: `new_id` has the answer so far, or as it was after `at_step` steps, and another seed.
 
-    def fork(self, request_id: str, new_id: str, seed: int, sink: Sink) -> None:
-        """Go on from here twice: `new_id` has the answer so far and another seed. As `submit` from there on.
-
-        Where it cannot be done, `sink` gets a Finished that says why.
+        As `submit` from there on. A request that is over can be gone on with from a step, until it is forgotten. Where
+        it cannot be done, `sink` gets a Finished that says why.
         """
+
+    def forget(self, request_id: str) -> None:
+        """Let go of what is kept of a request that is over."""
 
     def close(self) -> None:
         """Finish the running step, cancel what is left, end the thread."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.diffusion.canvas import Modality
+from runtime.engine.changes import Record
 
 log = logging.getLogger(__name__)
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
@@ -142,6 +143,7 @@ class Finished:
 
     status: completed; cancelled (by `cancel`); incomplete (committed early by `finalize` or its deadline);
         failed, then `error` says why and slots may be empty.
+    record: how it was made, of what was laid out.
     steps: run; planned_steps: those of the recipe, more than `steps` where a deadline or `tune` left some out.
     """
 
@@ -153,6 +155,7 @@ class Finished:
     planned_steps: int = 0
     unmasked_per_step: tuple[int, ...] = ()
     error: str | None = None
+    record: Record | None = None
 
     def painted(self) -> "Finished":
         """Itself, its pictures made; one that failed where that cannot be done."""

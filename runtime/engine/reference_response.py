@@ -4,7 +4,7 @@ The answer is one run of positions in which any token may come anywhere. What cl
 it, where the recipe's parts usually come to lie; the finished parts are read off the whole answer, as published.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -18,8 +18,9 @@ from runtime.diffusion.canvas import Canvas, Slot
 from runtime.diffusion.reference import ReferenceDecoding
 from runtime.diffusion.reference_rule import ReferenceRule
 from runtime.engine.active_response import ActiveResponse
-from runtime.engine.edits import Edit, EditError
-from runtime.engine.engine import Sink, Tuning
+from runtime.engine.changes import Change, Finalizing
+from runtime.engine.edits import EditError
+from runtime.engine.engine import Sink
 from runtime.engine.output import SlotState, TextSpan, Usage
 from runtime.engine.preview import Previewer, grid
 from runtime.engine.recipe import Recipe
@@ -138,15 +139,18 @@ class ReferenceResponse(ActiveResponse):
     def keep_pace(self, now_s: float, step_s: float) -> None:
         """The published loop cannot take fewer steps: past the deadline all that is left is filled in one."""
         late = self.slack_s(now_s) <= 0 and self.num_steps >= self.request.floor_steps
-        self.committing = self.committing or (late and self.planned_steps - self.num_steps > 1)
+        if not self.committing and late and self.planned_steps - self.num_steps > 1:
+            self.change(Finalizing())
 
-    def tune(self, tuning: Tuning) -> None:
-        raise EditError(UNCHANGEABLE)
+    def change(self, change: Change, laid: Canvas | None = None) -> None:
+        if not isinstance(change, Finalizing):
+            raise EditError(UNCHANGEABLE)
+        super().change(change)
 
-    def edit(self, changes: Sequence[Edit]) -> None:
-        raise EditError(UNCHANGEABLE)
+    def remember(self) -> None:
+        """It cannot be gone on with from a step."""
 
-    def fork(self, request: GenerationRequest, sink: Sink, now_s: float) -> ActiveResponse:
+    def fork(self, request: GenerationRequest, sink: Sink, now_s: float, at_step: int | None = None) -> ActiveResponse:
         raise EditError(UNCHANGEABLE)
 
     def states(self, previewer: Previewer) -> tuple[SlotState, ...]:

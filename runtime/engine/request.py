@@ -1,13 +1,18 @@
 """What the engine is asked: a conversation, a recipe, a seed."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.engine.given import Given
 from runtime.engine.recipe import Recipe
+
+if TYPE_CHECKING:
+    from runtime.engine.changes import Dated
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class GenerationRequest:
     floor_steps: so many steps are run even if the deadline is missed for it.
     tenant: on whose account it is; steps are shared evenly among tenants.
     given: parts of the answer that stand from the beginning; the model fills what is left between them.
+    changes: to be made on the way, each after its number of steps.
+    kept_steps: so many of the last steps can be gone on from, while it runs and after.
     """
 
     request_id: str
@@ -62,3 +69,5 @@ class GenerationRequest:
     floor_steps: int = 1
     tenant: str = ""
     given: tuple[Given, ...] = ()
+    changes: tuple[Dated, ...] = ()
+    kept_steps: int = 0

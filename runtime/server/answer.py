@@ -24,8 +24,10 @@ from omnisdk.protocol.settings import OmniSettings
 from runtime.codecs.image import encode_png
 from runtime.diffusion.canvas import Modality
 from runtime.engine.output import EngineOutput, Finished, SlotState, Started, StepOutput
-from runtime.engine.request import ImagePart, Part, TextPart
+from runtime.engine.request import ImagePart, Part, TextPart, Turn
 from runtime.server.assets import AssetStore
+from runtime.server.capabilities import details_of
+from runtime.server.changing import told_changes
 from runtime.server.content import Content, Spoken, Written
 from runtime.server.outbox import Outbox
 from runtime.server.partials import PNG, PartialStream, fits_a_frame
@@ -105,6 +107,7 @@ class Answer:
         self.cancelled = False  # whether its end was asked for
         self.interrupted = False  # whether the user spoke into it
         self.parts: tuple[Part, ...] = ()  # what was answered, for the turns to come
+        self.asked: list[tuple[int, tuple[Turn, ...]]] = []  # what is answered, from which step on
         self._rules = rules
         self._outbox = outbox
         self._assets = assets
@@ -214,6 +217,15 @@ class Answer:
         """What the user said was told already, by an answer that stood in this one's place."""
         self._heard, self.finalized = before._heard, before.finalized
 
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """What is answered now."""
+        return self.asked[-1][1]
+
+    def asked_until(self, at_step: int | None) -> list[tuple[int, tuple[Turn, ...]]]:
+        """What was answered up to that step; None for all of it."""
+        return [(step, turns) for step, turns in self.asked if at_step is None or step < at_step or not step]
+
     # The end
 
     def _finish(self, finished: Finished) -> None:
@@ -287,10 +299,12 @@ class Answer:
                 events.OmniCanvasDone(
                     canvas_id=self.plan.canvas_id,
                     response_id=self._id,
-                    seed=self._seed,
+                    seed=self._seed if finished.record is None else finished.record.seed,
                     status=finished.status,
                     steps=finished.steps,
                     unmasked_per_step=list(finished.unmasked_per_step),
+                    recipe=None if finished.record is None else details_of(finished.record.recipe),
+                    changes=[] if finished.record is None else told_changes(finished.record),
                 )
             )
         response = msgspec.structs.replace(

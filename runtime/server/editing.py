@@ -1,12 +1,12 @@
-"""Edits and tuning as clients send them -> as the engine takes them."""
+"""Edits as clients send them -> as the engine takes them."""
 
 import math
 from collections.abc import Mapping, Sequence
 
-from omnisdk.protocol import errors, events, limits
+from omnisdk.protocol import errors
+from omnisdk.protocol.changes import CanvasEdit, CanvasPlace
 from omnisdk.protocol.errors import ProtocolError
 from runtime.engine.edits import Edit
-from runtime.engine.engine import Tuning
 from runtime.engine.output import SlotState
 from runtime.server.model_card import PictureShape
 
@@ -24,22 +24,29 @@ def no_such_canvas(canvas_id: str, active: str | None) -> ProtocolError:
 
 
 def edits_of(
-    wanted: Sequence[events.CanvasEdit],
+    wanted: Sequence[CanvasEdit],
     slots: Sequence[SlotState],
     told: Mapping[str, int],
     picture: PictureShape | None,
+    path: str = "edits",
 ) -> tuple[Edit, ...]:
     """slots: as they are laid out. told: how many positions, from a slot's beginning, were sent as final already.
 
     Raises ProtocolError.
     """
     if not wanted:
-        raise _refused("no edits came; send one at least", "edits")
-    return tuple(_edit(edit, f"edits[{index}]", slots, told, picture) for index, edit in enumerate(wanted))
+        raise _refused("no edits came; send one at least", path)
+    return tuple(_edit(edit, f"{path}[{index}]", slots, told, picture) for index, edit in enumerate(wanted))
+
+
+def masking(place: CanvasPlace) -> CanvasEdit:
+    """The edit that opens a place."""
+    fields = {name: getattr(place, name) for name in place.__struct_fields__}
+    return CanvasEdit(action="mask", **fields)
 
 
 def _edit(
-    edit: events.CanvasEdit,
+    edit: CanvasEdit,
     path: str,
     slots: Sequence[SlotState],
     told: Mapping[str, int],
@@ -78,21 +85,6 @@ def _cells(box: Box | None, path: str, slot: SlotState, picture: PictureShape | 
     across = range(left * columns // picture.width, math.ceil(right * columns / picture.width))
     down = range(top * rows // picture.height, math.ceil(bottom * rows / picture.height))
     return [row * columns + column for row in down for column in across]
-
-
-def tuning_of(event: events.OmniResponseTune) -> Tuning:
-    """Raises ProtocolError; what the engine checks is not checked here."""
-    if event.steps_left is None and event.temperature is None:
-        raise ProtocolError(
-            "nothing to change came; send steps_left, temperature or both", code=errors.INVALID_VALUE, param=None
-        )
-    if event.steps_left is not None and event.steps_left > limits.MAX_STEPS:
-        raise ProtocolError(
-            f"{event.steps_left} steps left came; at most {limits.MAX_STEPS} are taken",
-            code=errors.INVALID_VALUE,
-            param="steps_left",
-        )
-    return Tuning(event.steps_left, event.temperature)
 
 
 def _refused(message: str, param: str) -> ProtocolError:

@@ -1,11 +1,11 @@
 """Where the event loop and the engine's thread meet, and nowhere else."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
-from runtime.engine.edits import Edit
-from runtime.engine.engine import Engine, Reply, Told, Tuning
+from runtime.engine.changes import Change
+from runtime.engine.engine import Engine, Reply, Told
 from runtime.engine.output import EngineOutput, Finished
 from runtime.engine.request import GenerationRequest
 
@@ -43,18 +43,17 @@ class EngineBridge:
     def finalize(self, request_id: str) -> None:
         self._engine.finalize(request_id)
 
-    def edit(self, request_id: str, edits: Sequence[Edit], told: Told) -> None:
-        """`told` is called on the event loop when the edits are made, or why they were not."""
-        self._engine.edit(request_id, edits, self._on_loop(told))
+    def change(self, request_id: str, change: Change, told: Told) -> None:
+        """`told` is called on the event loop when the change is made, or why it was not."""
+        self._engine.change(request_id, change, self._on_loop(told))
 
-    def tune(self, request_id: str, tuning: Tuning, told: Told) -> None:
-        """`told` as in `edit`."""
-        self._engine.tune(request_id, tuning, self._on_loop(told))
-
-    def fork(self, request_id: str, new_id: str, seed: int, take: Take) -> None:
+    def fork(self, request_id: str, new_id: str, seed: int, take: Take, at_step: int | None = None) -> None:
         """Go on with `request_id` twice; `take` gets the outputs of the second, as in `submit`."""
         self._takers[new_id] = take
-        self._engine.fork(request_id, new_id, seed, self._on_engine_thread)
+        self._engine.fork(request_id, new_id, seed, self._on_engine_thread, at_step)
+
+    def forget(self, request_id: str) -> None:
+        self._engine.forget(request_id)
 
     def _on_loop(self, told: Told) -> Told:
         def tell(reply: Reply) -> None:

@@ -26,8 +26,9 @@ class PartialStream:
         self._canvas_id = canvas_id
         self._response_id = response_id
         self._tokens_told: dict[str, NDArray[np.int64]] = {}  # by the newest partial, whatever it held
-        self._tokens_sent = {slot.name: slot.tokens for slot in slots}
-        self._texts_sent = {slot.name: slot.text for slot in slots}
+        # What stands from the beginning is told by the first delta, so that deltas add up to the whole canvas.
+        self._tokens_sent = {slot.name: np.full_like(slot.tokens, -1) for slot in slots}
+        self._texts_sent = {slot.name: slot.text for slot in slots if slot.masked.all()}
         self._previews_sent: dict[str, NDArray[np.int64]] = {}
         self._num_previews = 0
         self._with_tokens = kind in ("tokens", "both")
@@ -85,7 +86,7 @@ class PartialStream:
         return events.SlotChange(name=slot.name, updates=updates, remasked=opened.tolist())
 
     def _text(self, slot: SlotState) -> ServerEvent | None:
-        if slot.text is None or slot.text == self._texts_sent[slot.name]:
+        if slot.text is None or slot.text == self._texts_sent.get(slot.name):
             return None
         self._texts_sent[slot.name] = slot.text
         spans = [

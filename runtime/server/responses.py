@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import secrets
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from omnisdk.protocol.items import Item, Message
 from omnisdk.protocol.response import Response
 from omnisdk.protocol.session import SessionRules, is_side
 from omnisdk.protocol.settings import OmniSettings, ResponseSettings, TokenLimit
+from runtime.engine.changes import Dated, Editing
 from runtime.engine.engine import Engine, Reply
 from runtime.engine.given import Given
 from runtime.engine.output import EngineOutput, Finished, Started, Usage
@@ -25,7 +27,8 @@ from runtime.engine.request import GenerationRequest, Part, SpeechPart, TextPart
 from runtime.server.answer import Answer, AnswerPlan, Heard
 from runtime.server.assets import AssetStore
 from runtime.server.call_answer import CallAnswer
-from runtime.server.editing import edits_of, no_such_canvas, tuning_of
+from runtime.server.changing import changes_of, steering_of, tuning_of
+from runtime.server.editing import edits_of, masking, no_such_canvas
 from runtime.server.engine_bridge import EngineBridge
 from runtime.server.generation import check_generation, limited, with_generation
 from runtime.server.given import read_given
@@ -39,12 +42,22 @@ from runtime.server.tools.skeleton import check_tools
 
 log = logging.getLogger(__name__)
 SEED_BITS = 32
+KEPT_STEPS = 64  # of an answer, for forks
+MOST_PAST = 8  # answers of a session that are over and can still be forked
 Parts = Mapping[str, tuple[Part, ...]]
 
 
 def new_id(prefix: str) -> str:
     """An id nobody can guess; the address of a picture rests on that."""
     return f"{prefix}_{secrets.token_hex(12)}"
+
+
+@dataclass(frozen=True)
+class BegunWith:
+    """What of an answer is fixed before it begins."""
+
+    given: tuple[Given, ...] = ()
+    changes: tuple[Dated, ...] = ()
 
 
 class Responses:
@@ -76,12 +89,15 @@ class Responses:
         self._bridge = EngineBridge(engine)
         self._conversation_id = new_id("conv")
         self._answers: dict[str, Answer] = {}  # by response
+        self._past: deque[Answer] = deque()  # that are over and can still be forked
         self._working: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
         """The client is gone: nothing more is made for it."""
         for task in self._working:
             task.cancel()
+        for answer in self._past:
+            self._bridge.forget(answer.plan.response.id)
         self._bridge.close()
 
     # The beginning
@@ -92,27 +108,35 @@ class Responses:
         check_generation(self._model, wanted.omni, "response.omni")
         check_tools(wanted.tools, "response.tools")
         omni = self._rules.answer_omni(wanted)
-        given = await read_given(omni.given, "response.omni.given")
+        begun_with = BegunWith(await read_given(omni.given, "response.omni.given"))
         items, parts = await self._read(wanted)
-        self._rules.check_response(wanted)  # a turn that was heard may have been answered meanwhile
         turns = [*self._instructions(wanted), *turns_of(items, parts)]
         offer = Offer.of(self._rules.with_own(wanted), items)
         task = None if offer.forced else choose_task(self._model, turns, omni)
+        begun_with = replace(begun_with, changes=await self._changes(omni, turns if task is None else task.turns))
+        self._rules.check_response(wanted)  # a turn that was heard may have been answered meanwhile
         plan = self._plan(wanted, omni, _heard(items, parts))
         answer = self._enter(Answer, plan if task is None or offer.tools else _planned(plan, task))
         answer.begin()
         if offer.tools:
-            self._spawn(self._call_or_answer(answer, offer, turns, task, given))
+            self._spawn(self._call_or_answer(answer, offer, turns, task, begun_with))
         elif task is not None:
-            self._submit(answer, task.recipe, task.turns, given)
+            self._submit(answer, task.recipe, task.turns, begun_with)
 
     def _enter(self, kind: Callable[..., Answer], plan: AnswerPlan, **own: Any) -> Answer:
         answer = kind(plan, self._rules, self._outbox, self._assets, self._asset_url, new_id, **own)
         self._answers[plan.response.id] = answer
         return answer
 
-    def _submit(self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...], given: Sequence[Given] = ()) -> None:
-        request = replace(self._request(answer, recipe, turns), given=tuple(given))
+    def _submit(self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...], begun_with: BegunWith) -> None:
+        answer.asked = [(0, turns)]
+        kept_steps = KEPT_STEPS if answer.plan.partials_told else 0
+        request = replace(
+            self._request(answer, recipe, turns),
+            given=begun_with.given,
+            changes=begun_with.changes,
+            kept_steps=kept_steps,
+        )
         try:
             self._bridge.submit(request, self._take_output)
         except Exception as problem:
@@ -127,7 +151,7 @@ class Responses:
     # Tools
 
     async def _call_or_answer(
-        self, answer: Answer, offer: Offer, turns: Sequence[Turn], task: Task | None, given: Sequence[Given]
+        self, answer: Answer, offer: Offer, turns: Sequence[Turn], task: Task | None, begun_with: BegunWith
     ) -> None:
         """Begin the call of one of the tools or, where none is called, the answer."""
         try:
@@ -148,7 +172,7 @@ class Responses:
             calling.finalized = answer.finalized
             recipe = call_recipe(decision.tool, skeleton)
             if recipe.slots:
-                self._submit(calling, recipe, decision.turns)
+                self._submit(calling, recipe, decision.turns, replace(begun_with, given=()))
             else:
                 response_id = answer.plan.response.id
                 self._take_output(Started(response_id, (), 0, 0))
@@ -156,7 +180,7 @@ class Responses:
         elif task is not None:
             answering = self._enter(Answer, _planned(answer.plan, task))
             answering.heard(answer)
-            self._submit(answering, task.recipe, task.turns, given)
+            self._submit(answering, task.recipe, task.turns, begun_with)
 
     async def _ask(self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...]) -> Finished:
         """A request of its own on the way to an answer; cancelled with it."""
@@ -175,6 +199,9 @@ class Responses:
             own = known if known is not None else await read_item(item, self._rules.input_encoding, path)
             parts[str(item.id)] = own
         return items, parts
+
+    async def _changes(self, omni: OmniSettings, turns: Sequence[Turn]) -> tuple[Dated, ...]:
+        return await changes_of(omni.changes, turns, self._rules.input_encoding, "response.omni.changes")
 
     def _instructions(self, wanted: ResponseSettings) -> list[Turn]:
         own, general = wanted.instructions, self._rules.settings.instructions
@@ -262,8 +289,8 @@ class Responses:
         return answer
 
     def fork(self, event: events.OmniCanvasFork) -> None:
-        """A second answer that goes on from what the first knows now. Raises ProtocolError."""
-        first = self._filling(event.canvas_id)
+        """A second answer that goes on from what the first knows, now or after a step. Raises ProtocolError."""
+        first = self._forked(event)
         if isinstance(first, CallAnswer) or not first.slots:
             raise ProtocolError(
                 "this canvas cannot be forked: only an answer whose omni.canvas.created was told, and that is no "
@@ -281,9 +308,50 @@ class Responses:
         plan = replace(first.plan, response=response, item_id=new_id("item"), canvas_id=new_id("canvas"), side=True)
         second = self._enter(Answer, plan)
         second.heard(first)
+        second.finalized = False
+        second.asked = first.asked_until(event.at_step)
         second.begin()
         seed = secrets.randbits(SEED_BITS) if event.seed is None else event.seed
-        self._bridge.fork(first.plan.response.id, response.id, seed, self._take_output)
+        self._bridge.fork(first.plan.response.id, response.id, seed, self._take_output, event.at_step)
+
+    def _forked(self, event: events.OmniCanvasFork) -> Answer:
+        over = next((answer for answer in self._past if answer.plan.canvas_id == event.canvas_id), None)
+        if over is None:
+            return self._filling(event.canvas_id)
+        if event.at_step is None:
+            raise ProtocolError(
+                "this canvas is finished, so there is nothing left to go on with; name at_step, the step to go on from",
+                code=errors.FORK_REFUSED,
+                param="at_step",
+            )
+        return over
+
+    async def steer(self, event: events.OmniCanvasSteer) -> None:
+        """Raises ProtocolError."""
+        answer = self._filling(event.canvas_id)
+        if isinstance(answer, CallAnswer) or not answer.slots:
+            raise ProtocolError(
+                "this answer cannot be steered: only one whose omni.canvas.created was told, and that is no function "
+                "call, can",
+                code=errors.STEER_REFUSED,
+                param="canvas_id",
+            )
+        opened = None
+        if event.steer.opened is not None:
+            wanted = [masking(place) for place in event.steer.opened]
+            opened = edits_of(wanted, answer.slots, answer.told, self._model.picture, "steer.opened")
+        steering = await steering_of(event.steer, answer.turns, opened, self._rules.input_encoding)
+        response_id = answer.plan.response.id
+
+        def told(reply: Reply) -> None:
+            if reply.error is None:
+                answer.asked.append((reply.step, steering.turns))
+            done = events.OmniCanvasSteered(
+                canvas_id=event.canvas_id, response_id=response_id, applied_at_step=reply.step
+            )
+            self._tell_change(reply, done, errors.STEER_REFUSED, event.event_id)
+
+        self._bridge.change(response_id, steering, told)
 
     def edit(self, event: events.OmniCanvasEdit) -> None:
         """Raises ProtocolError."""
@@ -297,7 +365,7 @@ class Responses:
             )
             self._tell_change(reply, done, errors.EDIT_REFUSED, event.event_id)
 
-        self._bridge.edit(response_id, edits, told)
+        self._bridge.change(response_id, Editing(edits), told)
 
     def tune(self, event: events.OmniResponseTune) -> None:
         """Raises ProtocolError."""
@@ -308,7 +376,7 @@ class Responses:
             done = events.OmniResponseTuned(response_id=response_id, applied_at_step=reply.step)
             self._tell_change(reply, done, errors.TUNE_REFUSED, event.event_id)
 
-        self._bridge.tune(response_id, tuning, told)
+        self._bridge.change(response_id, tuning, told)
 
     def _tell_change(self, reply: Reply, done: events.ServerEvent, code: str, event_id: str | None) -> None:
         """Called on the event loop, by the bridge."""
@@ -341,9 +409,17 @@ class Responses:
 
     def _end(self, answer: Answer) -> None:
         del self._answers[answer.plan.response.id]
+        if answer.plan.partials_told and answer.slots:
+            self._keep(answer)
         if not answer.plan.side:
             self._parts[answer.plan.item_id] = answer.parts
             self._on_end()
+
+    def _keep(self, answer: Answer) -> None:
+        """For forks; of too many the oldest is let go."""
+        self._past.append(answer)
+        if len(self._past) > MOST_PAST:
+            self._bridge.forget(self._past.popleft().plan.response.id)
 
 
 def _planned(plan: AnswerPlan, task: Task) -> AnswerPlan:

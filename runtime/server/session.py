@@ -154,6 +154,8 @@ class RealtimeSession:
                 self._responses.edit(event)
             case events.OmniResponseTune():
                 self._responses.tune(event)
+            case events.OmniCanvasSteer():
+                await self._responses.steer(event)
             case events.OmniCanvasFork():
                 self._responses.fork(event)
             case events.OutputAudioBufferClear():

@@ -6,8 +6,8 @@ import torch
 
 from runtime.codecs.vocabulary import END_OF_TEXT
 from runtime.engine.active_response import ActiveResponse
+from runtime.engine.changes import Editing, Tuning
 from runtime.engine.edits import Edit, EditError
-from runtime.engine.engine import Tuning
 from runtime.engine.prompt import NOTHING_SAID, EncodedSpeech, EncodedTurn, lay_out
 from runtime.engine.recipe import PICTURE, REPLY, TRANSCRIPT, Recipe
 from runtime.engine.request import GenerationRequest
@@ -173,9 +173,9 @@ def test_the_floor_is_run_even_past_the_deadline() -> None:
 def test_tuning_spreads_the_steps_over_what_is_open() -> None:
     active = response()
     run(active, ScriptedExecutor({}), 3)
-    active.tune(Tuning(steps_left=10))
+    active.change(Tuning(steps_left=10))
     assert active.planned_steps == 13
-    active.tune(Tuning(steps_left=2))
+    active.change(Tuning(steps_left=2))
     run(active, ScriptedExecutor({}))
     assert active.num_steps == 5
 
@@ -185,7 +185,7 @@ def test_a_tuned_temperature_holds_from_then_on() -> None:
 
     def tokens(temperature: float | None) -> list[int]:
         active = response(recipe)
-        active.tune(Tuning(temperature=temperature))
+        active.change(Tuning(temperature=temperature))
         active.advance([torch.zeros(9, V.image[1] - V.image[0])], V)
         return active.canvas.tokens_of(active.canvas.slots[0]).tolist()
 
@@ -196,13 +196,20 @@ def test_a_tuned_temperature_holds_from_then_on() -> None:
 @pytest.mark.parametrize("tuning", [Tuning(steps_left=0), Tuning(temperature=-0.1), Tuning(temperature=float("nan"))])
 def test_impossible_tuning_is_refused(tuning: Tuning) -> None:
     with pytest.raises(EditError, match="came"):
-        response().tune(tuning)
+        response().change(tuning)
 
 
 def test_a_masked_part_is_filled_again_and_a_pinned_one_stays() -> None:
     active = response()
     run(active, ScriptedExecutor({"transcript": [5, 6, 7, 8, 9, 10]}), 4)
-    active.edit([Edit("pin", "transcript", (0,)), Edit("mask", "transcript", (1, 2))])
+    active.change(
+        Editing(
+            (
+                Edit("pin", "transcript", (0,)),
+                Edit("mask", "transcript", (1, 2)),
+            )
+        )
+    )
     assert [slot.name for slot in active.open_slots()] == ["transcript"]
     assert active.planned_steps == 4 + 1 + 2 + 2
     run(active, ScriptedExecutor({"transcript": [1, 2, 3, 4, 5, 6]}))
@@ -263,7 +270,7 @@ def test_what_was_filled_in_doubt_is_opened_again_once() -> None:
 def test_what_a_person_put_there_is_in_no_doubt() -> None:
     recipe = Recipe("tell", (replace(STEADY, length=4, steps=4, revise_below=1.0),))
     active = response(recipe)
-    active.edit([Edit("set", "text", (0,), (7,))])
+    active.change(Editing((Edit("set", "text", (0,), (7,)),)))
     run(active, ScriptedExecutor({"text": [5, 6, 5, 6]}), 2)
     assert active.canvas.tokens_of(active.canvas.slot("text"))[0] == 7
 
@@ -310,7 +317,7 @@ class TestReuse:
     def test_an_edit_forgets(self) -> None:
         active, executor = self.active(), Remembering()
         run(active, executor, 2)
-        active.edit([Edit("set", "image", (8,), (V.image[0],))])
+        active.change(Editing((Edit("set", "image", (8,), (V.image[0],)),)))
         run(active, executor, 1)
         assert executor.reuses[2][0] is not executor.reuses[1][0]
         assert executor.reuses[2][0] is not None

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from runtime.codecs.vocabulary import END_OF_TEXT
+from runtime.engine.changes import Editing, Tuning
 from runtime.engine.denoising import DenoisingEngine, EngineLimits
 from runtime.engine.edits import Edit
-from runtime.engine.engine import Reply, Tuning
+from runtime.engine.engine import Reply
 from runtime.engine.output import EngineOutput, Finished, SlotState, Started, StepOutput
 from runtime.engine.preview import Previewer
 from runtime.engine.recipe import EMBEDDED_RECIPES, REPLY, Recipe
@@ -386,8 +387,8 @@ def test_an_edit_is_made_at_the_step_boundary_and_told() -> None:
     engine.submit(ask(recipe=LONG), receiver)
     turn(engine, 2)
     word = MODEL.text.encode("red")[0]
-    engine.edit("r", [Edit("set", "text", (12,), (word,))], replies.append)
-    engine.tune("r", Tuning(steps_left=3), replies.append)
+    engine.change("r", Editing((Edit("set", "text", (12,), (word,)),)), replies.append)
+    engine.change("r", Tuning(steps_left=3), replies.append)
     assert replies == []
     turn(engine, 8)
     assert replies == [Reply("r", 2), Reply("r", 2)]
@@ -397,13 +398,22 @@ def test_an_edit_is_made_at_the_step_boundary_and_told() -> None:
 
 def test_edits_that_cannot_be_made_change_nothing_and_say_why() -> None:
     engine, receiver, replies = cranked(), Receiver(), list[Reply]()
-    engine.edit("r", [Edit("mask", "text", (0,))], replies.append)
+    engine.change("r", Editing((Edit("mask", "text", (0,)),)), replies.append)
     engine.submit(ask(recipe=LONG), receiver)
-    engine.edit("r", [Edit("mask", "text", (0,))], replies.append)
+    engine.change("r", Editing((Edit("mask", "text", (0,)),)), replies.append)
     turn(engine)
-    engine.edit("r", [Edit("mask", "text", (0,)), Edit("mask", "text", (99,))], replies.append)
+    engine.change(
+        "r",
+        Editing(
+            (
+                Edit("mask", "text", (0,)),
+                Edit("mask", "text", (99,)),
+            )
+        ),
+        replies.append,
+    )
     turn(engine, 20)
-    engine.tune("r", Tuning(steps_left=1), replies.append)
+    engine.change("r", Tuning(steps_left=1), replies.append)
     engine.run_commands()
     errors = [reply.error or "" for reply in replies]
     wanted = ("no request 'r' is running", "has not begun yet", "position 99 came", "it is finished")
@@ -418,7 +428,7 @@ def test_a_receiver_of_replies_that_fails_does_not_stop_the_engine() -> None:
     engine, receiver = cranked(ScriptedExecutor({})), Receiver()
     engine.submit(ask(recipe=LONG), receiver)
     turn(engine)
-    engine.tune("r", Tuning(steps_left=2), fail)
+    engine.change("r", Tuning(steps_left=2), fail)
     turn(engine, 2)
     assert receiver.finished.steps == 3
 

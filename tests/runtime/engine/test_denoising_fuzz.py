@@ -13,9 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from runtime.diffusion.canvas import Canvas
 from runtime.engine.active_response import ActiveResponse
+from runtime.engine.changes import Editing, Tuning
 from runtime.engine.denoising import DenoisingEngine
 from runtime.engine.edits import Edit
-from runtime.engine.engine import Reply, Tuning
+from runtime.engine.engine import Reply
 from runtime.engine.output import EngineOutput, Finished, Started, StepOutput
 from runtime.engine.recipe import PICTURE, REPLY, Recipe
 from runtime.engine.request import GenerationRequest, TextPart, Turn
@@ -146,12 +147,12 @@ class Engines(RuleBasedStateMachine):
     @rule(name=NAMES, edits=EDITS)
     def edit(self, name: str, edits: list[Edit]) -> None:
         self.untouched.pop(name, None)
-        self._told(lambda told: self.engine.edit(name, edits, told))
+        self._told(lambda told: self.engine.change(name, Editing(tuple(edits)), told))
 
     @rule(name=NAMES, tuning=TUNINGS)
     def tune(self, name: str, tuning: Tuning) -> None:
         self.untouched.pop(name, None)
-        self._told(lambda told: self.engine.tune(name, tuning, told))
+        self._told(lambda told: self.engine.change(name, tuning, told))
 
     @rule(name=NAMES, other=NAMES)
     def fork(self, name: str, other: str) -> None:

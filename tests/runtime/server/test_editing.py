@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 
+from omnisdk.protocol.changes import CanvasEdit
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.events import CanvasEdit, OmniResponseTune
 from runtime.engine.edits import Edit
-from runtime.engine.engine import Tuning
 from runtime.engine.output import SlotState
-from runtime.server.editing import edits_of, no_such_canvas, tuning_of
+from runtime.server.editing import edits_of, no_such_canvas
 from runtime.server.model_card import PictureShape
 
 PICTURE = PictureShape(width=80, height=40, columns=4, rows=2)
@@ -67,11 +66,3 @@ def test_no_edits_and_no_canvas() -> None:
         edits_of([], SLOTS, (), PICTURE)
     assert "no answer is being made" in str(no_such_canvas("c", None))
     assert "is canvas_2" in str(no_such_canvas("c", "canvas_2"))
-
-
-def test_tuning() -> None:
-    assert tuning_of(OmniResponseTune(response_id="r", steps_left=3)) == Tuning(3, None)
-    with pytest.raises(ProtocolError, match="nothing to change"):
-        tuning_of(OmniResponseTune(response_id="r"))
-    with pytest.raises(ProtocolError, match="5000 steps left came"):
-        tuning_of(OmniResponseTune(response_id="r", steps_left=5000))

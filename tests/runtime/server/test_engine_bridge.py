@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.engine.changes import Editing, Tuning
 from runtime.engine.denoising import DenoisingEngine
 from runtime.engine.edits import Edit
-from runtime.engine.engine import Reply, Tuning
+from runtime.engine.engine import Reply
 from runtime.engine.output import EngineOutput, Finished, Started, StepOutput
 from runtime.engine.recipe import EMBEDDED_RECIPES
 from runtime.engine.request import GenerationRequest, TextPart, Turn
@@ -90,9 +91,9 @@ async def test_changes_are_told_on_the_event_loop_and_a_fork_has_its_own_outputs
     bridge.submit(request("first"), lambda output: begun.set() or take(output))
     await asyncio.wait_for(begun.wait(), 5)
     bridge.fork("first", "second", 3, take)
-    bridge.edit("first", [Edit("mask", "image", (0,))], tell)
-    bridge.tune("second", Tuning(steps_left=2), tell)
-    bridge.tune("nobody", Tuning(steps_left=2), tell)
+    bridge.change("first", Editing((Edit("mask", "image", (0,)),)), tell)
+    bridge.change("second", Tuning(steps_left=2), tell)
+    bridge.change("nobody", Tuning(steps_left=2), tell)
     replies = [await asyncio.wait_for(told.get(), 5) for _ in range(3)]
     assert [(reply.request_id, reply.error is None) for reply in replies] == [
         ("first", True),
