@@ -57,12 +57,19 @@ def decode_client_event(frame: str | bytes, *, max_bytes: int = MAX_INBOUND_FRAM
     message = _message(frame)
     event_id = _event_id(message)
     _check_plain(message, event_id)
-    event_type = _client_event_type(message, event_id)
-    unknown = unknown_field(message, event_type)
+    return checked(message, _client_event_type(message, event_id), event_id)  # type: ignore[no-any-return]
+
+
+def checked(message: Mapping[str, Any], kind: type, event_id: str | None = None, *, strict: bool = True) -> Any:
+    """A JSON object as the struct `kind`. Raises ProtocolError for unknown and wrong fields.
+
+    strict: whether "1" is no number, as it is where all that comes is text.
+    """
+    unknown = unknown_field(message, kind)
     if unknown:
         problem = f"unknown parameter {unknown!r}; leave it out"
         raise ProtocolError(problem, code=errors.UNKNOWN_PARAMETER, param=unknown, event_id=event_id)
-    return _converted(message, event_type, event_id)  # type: ignore[no-any-return]
+    return _converted(message, kind, event_id, strict=strict)
 
 
 def _message(frame: str | bytes) -> dict[str, Any]:
@@ -123,9 +130,9 @@ def _types_by_name(union: Any) -> dict[str, type]:
     return {str(event_type.__struct_config__.tag): event_type for event_type in get_args(union)}
 
 
-def _converted(message: Mapping[str, Any], event_type: type, event_id: str | None) -> Any:
+def _converted(message: Mapping[str, Any], event_type: type, event_id: str | None, *, strict: bool = True) -> Any:
     try:
-        return msgspec.convert(message, event_type, dec_hook=_from_wire)
+        return msgspec.convert(message, event_type, strict=strict, dec_hook=_from_wire)
     except msgspec.ValidationError as problem:
         error = _located(str(problem), message, event_type, event_id)
         if isinstance(problem.__cause__, ProtocolError):  # of a picture; only its place was missing

@@ -1,27 +1,26 @@
 """The ASGI application: the live socket and the HTTP endpoints beside it."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from omnisdk.protocol import errors
-from omnisdk.protocol.errors import ProtocolError
 from runtime.engine.engine import Engine
 from runtime.server.assets import AssetStore
 from runtime.server.auth import Refusal, refusal
+from runtime.server.chat.completions import ChatCompletions
 from runtime.server.client_secrets import ClientSecrets, ClientSecretsEndpoint
 from runtime.server.connection import Connections, refusal_response
-from runtime.server.images import Images, error_body
+from runtime.server.http_errors import Endpoint, told
+from runtime.server.images import Images
 from runtime.server.model_card import ModelCard
 from runtime.server.partials import PNG
 from runtime.server.settings import ServerSettings
+from runtime.server.speech import Speech
 from runtime.server.transcriptions import Transcriptions
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None = None) -> Starlette:
@@ -32,7 +31,8 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
     connections = Connections(engine, model, settings, assets, kept)
     readiness = Readiness(model.name)
     client_secrets = ClientSecretsEndpoint(kept, model)
-    images, transcriptions = Images(engine, model, assets), Transcriptions(engine, model)
+    chat, images = ChatCompletions(engine, model), Images(engine, model, assets)
+    speech, transcriptions = Speech(engine, model), Transcriptions(engine, model)
 
     def guarded(endpoint: Endpoint) -> Endpoint:
         async def checked(request: Request) -> Response:
@@ -68,25 +68,14 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
         Route("/v1/models", guarded(models)),
         Route("/v1/models/{name:path}", guarded(one_model)),
         Route("/v1/realtime/client_secrets", guarded(told(client_secrets.create)), methods=["POST"]),
+        Route("/v1/chat/completions", guarded(told(chat.create)), methods=["POST"]),
         Route("/v1/images/generations", guarded(told(images.generations)), methods=["POST"]),
         Route("/v1/images/edits", guarded(told(images.edits)), methods=["POST"]),
+        Route("/v1/audio/speech", guarded(told(speech.create)), methods=["POST"]),
         Route("/v1/audio/transcriptions", guarded(told(transcriptions.transcriptions)), methods=["POST"]),
         Route("/v1/assets/{asset_id}", asset),  # no key: its id is one, and a page's <img> can show no other
     ]
     return Starlette(routes=routes, lifespan=readiness.lifespan)
-
-
-def told(endpoint: Endpoint) -> Endpoint:
-    """What breaks a rule is told as OpenAI's API tells it."""
-
-    async def tried(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except ProtocolError as error:
-            status = 500 if error.kind == errors.SERVER_ERROR else 400
-            return JSONResponse({"error": error_body(error)}, status)
-
-    return tried
 
 
 class Readiness:

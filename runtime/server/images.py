@@ -10,11 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -29,8 +27,11 @@ from runtime.engine.request import GenerationRequest, TextPart, Turn
 from runtime.server.assets import AssetStore
 from runtime.server.engine_bridge import EngineBridge
 from runtime.server.given import alpha_of, transparent_in
+from runtime.server.http_body import read_form, read_json
+from runtime.server.http_errors import error_body, not_made, unless_gone
 from runtime.server.model_card import ModelCard
 from runtime.server.responses import new_id
+from runtime.server.server_sent import MEDIA_TYPE, sent
 from runtime.server.task import choose_task
 from runtime.server.usage import usage_of
 
@@ -40,7 +41,8 @@ SEED_BITS = 32
 
 
 class ImageRequest(Struct, kw_only=True):
-    """What of OpenAI's request counts here; the rest is passed over. seed: ours, repeats a picture."""
+    """OpenAI's request. seed: ours, repeats a picture. What has no default but None is passed over: a model draws in
+    one size, as PNG, and any of its names is as good."""
 
     prompt: Annotated[str, Meta(min_length=1, max_length=limits.MAX_TEXT_LENGTH)]
     n: Annotated[int, Meta(ge=1, le=MAX_PICTURES)] = 1
@@ -48,6 +50,16 @@ class ImageRequest(Struct, kw_only=True):
     stream: bool = False
     partial_images: Annotated[int, Meta(ge=0, le=MAX_PARTIALS)] = 0
     seed: Annotated[int, Meta(ge=0, lt=2**SEED_BITS)] | None = None
+    model: Any = None
+    size: Any = None
+    quality: Any = None
+    style: Any = None
+    background: Any = None
+    moderation: Any = None
+    output_format: Any = None
+    output_compression: Any = None
+    input_fidelity: Any = None
+    user: Any = None
 
 
 @dataclass(frozen=True)
@@ -66,23 +78,20 @@ class Images:
         self._engine, self._model, self._assets = engine, model, assets
 
     async def generations(self, request: Request) -> Response:
-        wanted = _read(await _json_of(request))
+        wanted = await read_json(request, ImageRequest)
         return await self._answer(request, wanted, (), "image_generation")
 
     async def edits(self, request: Request) -> Response:
-        async with request.form(max_part_size=limits.MAX_IMAGE_BYTES) as form:
-            uploads = {name: await part.read() for name, part in form.items() if isinstance(part, UploadFile)}
-            fields = {name: part for name, part in form.items() if isinstance(part, str)}
-        wanted = _read(fields)
-        given = await asyncio.to_thread(_given, uploads)
+        wanted, files = await read_form(request, ImageRequest)
+        given = await asyncio.to_thread(_given, {name: file.content for name, file in files.items()})
         return await self._answer(request, wanted, (given,), "image_edit")
 
     async def _answer(self, request: Request, wanted: ImageRequest, given: Sequence[GivenImage], kind: str) -> Response:
         if wanted.stream:
             if wanted.n != 1:
                 raise _refused(f"n {wanted.n} came with stream; one picture is streamed at a time", "n")
-            return StreamingResponse(self._streamed(wanted, given, kind), media_type="text/event-stream")
-        drawn = [await self._finished(wanted, given, index) for index in range(wanted.n)]
+            return StreamingResponse(self._streamed(wanted, given, kind), media_type=MEDIA_TYPE)
+        drawn = await unless_gone(request, self._all(wanted, given))
         told = [self._told(picture, wanted, str(request.base_url)) for picture in drawn]
         usage = usage_of(drawn[-1].usage)
         return JSONResponse(
@@ -110,6 +119,9 @@ class Images:
         self._assets.put(asset_id, drawn.png)
         return {"url": f"{base_url}v1/assets/{asset_id}"}
 
+    async def _all(self, wanted: ImageRequest, given: Sequence[GivenImage]) -> list[Drawn]:
+        return [await self._finished(wanted, given, index) for index in range(wanted.n)]
+
     async def _finished(self, wanted: ImageRequest, given: Sequence[GivenImage], index: int) -> Drawn:
         async for drawn in self._drawn(wanted, given, index):
             if drawn.index is None:
@@ -131,9 +143,9 @@ class Images:
                 }
                 if drawn.index is not None:
                     told["partial_image_index"] = drawn.index
-                yield _event(name, told)
+                yield sent(told, name)
         except ProtocolError as error:
-            yield _event("error", {"type": "error", "error": error_body(error)})
+            yield sent({"type": "error", "error": error_body(error)}, "error")
 
     async def _drawn(self, wanted: ImageRequest, given: Sequence[GivenImage], index: int) -> AsyncIterator[Drawn]:
         """Partial pictures, if any are wanted, and the finished one. Whoever stops listening ends it."""
@@ -170,10 +182,6 @@ class Images:
         return "auto" if shape is None else f"{shape.width}x{shape.height}"
 
 
-def error_body(error: ProtocolError) -> dict[str, str | None]:
-    return {"type": error.kind, "code": error.code, "message": error.message, "param": error.param}
-
-
 def _partial_of(output: EngineOutput) -> Any:
     slots = output.slots if isinstance(output, StepOutput) else ()
     return next((slot.paint for slot in slots if slot.paint is not None and not slot.complete), None)
@@ -183,26 +191,7 @@ def _picture_of(finished: Finished) -> NDArray[np.uint8]:
     picture = next((slot.image for slot in finished.slots if slot.image is not None), None)
     if finished.status == "completed" and picture is not None:
         return picture
-    message = finished.error or "the picture was not finished; ask again"
-    raise ProtocolError(message, code="generation_failed", kind=errors.SERVER_ERROR)
-
-
-def _read(fields: Any) -> ImageRequest:
-    try:
-        return msgspec.convert(fields, ImageRequest, strict=False)
-    except msgspec.ValidationError as problem:
-        text, _, path = str(problem).partition(" - at `$.")
-        raise _refused(text, path.rstrip("`") or None) from None
-
-
-async def _json_of(request: Request) -> Any:
-    body = await request.body()
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as problem:
-        raise ProtocolError(
-            f"the body is not valid JSON ({problem}); send one JSON object", code=errors.INVALID_JSON
-        ) from None
+    raise not_made(finished.error or "the picture was not finished; ask again")
 
 
 def _given(uploads: dict[str, bytes]) -> GivenImage:
@@ -221,10 +210,6 @@ def _decoded(encoded: bytes, param: str) -> NDArray[np.uint8]:
         return decode_image(encoded, max_pixels=limits.MAX_IMAGE_PIXELS)
     except ImageError as problem:
         raise ProtocolError(str(problem), code=errors.INVALID_IMAGE, param=param) from None
-
-
-def _event(name: str, told: dict[str, Any]) -> str:
-    return f"event: {name}\ndata: {msgspec.json.encode(told).decode()}\n\n"
 
 
 def _refused(message: str, param: str | None) -> ProtocolError:

@@ -21,7 +21,7 @@ from omnisdk.protocol.items import (
     OutputAudio,
     OutputText,
 )
-from omnisdk.protocol.picture import check_picture
+from omnisdk.protocol.picture import Picture, check_picture
 from runtime.codecs.image import ImageError, decode_image
 from runtime.engine.output import Sound
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart
@@ -57,11 +57,16 @@ async def _read_part(part: ContentPart, path: str, encoding: Encoding) -> Part:
         case OutputAudio():
             return TextPart(part.transcript or "")
         case InputImage():
-            encoded = check_picture(part.image_url, f"{path}.image_url")
-            try:
-                return ImagePart(await asyncio.to_thread(_pixels, encoded))
-            except ImageError as problem:
-                raise ProtocolError(str(problem), code=errors.INVALID_IMAGE, param=f"{path}.image_url") from None
+            return await read_picture(part.image_url, f"{path}.image_url")
+
+
+async def read_picture(picture: Picture | None, param: str) -> ImagePart:
+    """Decoded in a thread. Raises ProtocolError."""
+    encoded = check_picture(picture, param)
+    try:
+        return ImagePart(await asyncio.to_thread(_pixels, encoded))
+    except ImageError as problem:
+        raise ProtocolError(str(problem), code=errors.INVALID_IMAGE, param=param) from None
 
 
 def _pixels(encoded: bytes) -> NDArray[np.uint8]:

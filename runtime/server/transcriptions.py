@@ -1,116 +1,164 @@
-"""Speech to text over plain HTTP, as OpenAI's audio API has it. Recordings are WAV: the server decodes nothing else."""
+"""Speech to text over plain HTTP, as OpenAI's audio API has it, streamed as the words form."""
 
 import asyncio
-import io
-import wave
-from typing import Literal
+import math
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-import msgspec
-import numpy as np
-from msgspec import Struct
-from starlette.datastructures import UploadFile
+from msgspec import Meta, Struct
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from omnisdk.protocol import errors, limits
+from omnisdk.protocol import errors, events, limits, response
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.input_buffer import check_length
-from omnisdk.protocol.settings import DEFAULT_OMNI, OmniSettings, merged
+from omnisdk.protocol.items import InputAudio, Message
+from omnisdk.protocol.settings import OmniSettings, ResponseSettings, SlotSettings
 from runtime.engine.engine import Engine
-from runtime.engine.request import GenerationRequest, SpeechPart, Turn
-from runtime.server.engine_bridge import EngineBridge
+from runtime.server.http_body import read_form
+from runtime.server.http_errors import error_body, unless_gone
 from runtime.server.model_card import ModelCard
+from runtime.server.one_answer import OneAnswer, Said
+from runtime.server.recordings import read_recording
 from runtime.server.responses import new_id
-from runtime.server.task import choose_task
-from runtime.server.usage import usage_of
+from runtime.server.server_sent import MEDIA_TYPE, sent
 
-FILE = "file"
+FILE, TRANSCRIPT = "file", "transcript"
 
 
 class TranscriptionRequest(Struct, kw_only=True):
-    """What of OpenAI's request counts here; the rest is passed over."""
+    """temperature: of the transcript. Passed over: model, there is one; language, prompt and how long recordings are
+    cut, the model hears as it was taught."""
 
-    response_format: Literal["json", "text", "verbose_json"] = "json"
+    response_format: Literal["json", "text", "verbose_json", "srt", "vtt"] = "json"
+    stream: bool = False
+    temperature: Annotated[float, Meta(ge=0, le=limits.MAX_TEMPERATURE)] | None = None
+    timestamp_granularities: list[Literal["segment"]] = []
+    model: Any = None
+    language: Any = None
+    prompt: Any = None
+    chunking_strategy: Any = None
+
+
+@dataclass
+class Heard:
+    """seconds: of the recording."""
+
+    seconds: float
+    text: str = ""
+    usage: response.Usage | None = None
 
 
 class Transcriptions:
-    """The endpoint."""
+    """POST /v1/audio/transcriptions."""
 
     def __init__(self, engine: Engine, model: ModelCard) -> None:
         self._engine, self._model = engine, model
 
     async def transcriptions(self, request: Request) -> Response:
-        async with request.form(max_part_size=limits.MAX_INBOUND_FRAME_BYTES) as form:
-            recording = form.get(FILE)
-            encoded = await recording.read() if isinstance(recording, UploadFile) else None
-            fields = {name: part for name, part in form.items() if isinstance(part, str)}
-        wanted = _read(fields)
-        if encoded is None:
-            raise _refused("no recording came; send a WAV as file `file`", FILE)
-        speech = await asyncio.to_thread(_decoded, encoded)
-        seconds = len(speech.pcm) / speech.sample_rate_hz
-        check_length(seconds, self._model.max_speech_s, FILE)
-        return await self._answer(speech, seconds, wanted)
+        wanted, files = await read_form(request, TranscriptionRequest)
+        if FILE not in files:
+            raise _refused("no recording came; send one as file `file`", FILE)
+        if wanted.stream and wanted.response_format not in ("json", "text"):
+            raise _refused(
+                f"response_format {wanted.response_format} came with stream; send json or text", "response_format"
+            )
+        speech = await asyncio.to_thread(read_recording, files[FILE].content, self._model.max_speech_s, FILE)
+        item = Message(role="user", content=[InputAudio()], id=new_id("item"))
+        heard = Heard(len(speech.pcm) / speech.sample_rate_hz)
+        hearing = _Hearing(OneAnswer(self._engine, self._model, [Said(item, (speech,))]), heard)
+        await hearing.begin(_settings(wanted, self._model))
+        if wanted.stream:
+            return StreamingResponse(hearing.streamed(), media_type=MEDIA_TYPE)
+        return _told(await unless_gone(request, hearing.whole()), wanted.response_format)
 
-    async def _answer(self, speech: SpeechPart, seconds: float, wanted: TranscriptionRequest) -> Response:
-        task = choose_task(self._model, [Turn("user", (speech,))], merged(DEFAULT_OMNI, OmniSettings(output=["text"])))
-        bridge, request_id = EngineBridge(self._engine), new_id("transcription")
+
+def _settings(wanted: TranscriptionRequest, model: ModelCard) -> ResponseSettings:
+    omni = OmniSettings(output=["text"])
+    if wanted.temperature is not None and TRANSCRIPT in model.slot_names:
+        omni.generation = {TRANSCRIPT: SlotSettings(temperature=wanted.temperature)}
+    return ResponseSettings(omni=omni)
+
+
+class _Hearing:
+    """One recording, told whole or while its words form."""
+
+    def __init__(self, answer: OneAnswer, heard: Heard) -> None:
+        self._answer, self._heard = answer, heard
+
+    async def begin(self, settings: ResponseSettings) -> None:
+        """Raises ProtocolError."""
+        await self._answer.begin(settings)
+
+    async def whole(self) -> Heard:
+        async for _ in self._deltas():
+            pass
+        return self._heard
+
+    async def _deltas(self) -> AsyncIterator[str]:
         try:
-            finished = await bridge.ask(GenerationRequest(request_id, task.turns, task.recipe, partial_every=0))
+            async for event in self._answer.events():
+                if isinstance(event, events.ResponseOutputTextDelta):
+                    self._heard.text += event.delta
+                    yield event.delta
+                elif isinstance(event, events.ResponseDone):
+                    self._heard.usage = event.response.usage
         finally:
-            bridge.close()
-        if finished.status != "completed":
-            message = finished.error or "the recording was not transcribed; ask again"
-            raise ProtocolError(message, code="generation_failed", kind=errors.SERVER_ERROR)
-        text = (finished.slots[0].text or "").strip()
-        if wanted.response_format == "text":
-            return PlainTextResponse(text + "\n")
-        usage = usage_of(finished.usage)
-        told: dict[str, object] = {
-            "text": text,
-            "usage": {
-                "type": "tokens",
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-                "total_tokens": usage.total_tokens,
-                "input_token_details": {
-                    "text_tokens": usage.input_token_details.text_tokens,
-                    "audio_tokens": usage.input_token_details.audio_tokens,
-                },
-            },
+            self._answer.close()
+
+    async def streamed(self) -> AsyncIterator[str]:
+        """Server-sent events."""
+        try:
+            async for delta in self._deltas():
+                yield sent({"type": "transcript.text.delta", "delta": delta})
+            done = {"type": "transcript.text.done", "text": self._heard.text, "usage": _usage(self._heard.usage)}
+            yield sent(done)
+        except ProtocolError as error:
+            yield sent({"type": "error", "error": error_body(error)})
+
+
+def _told(heard: Heard, form: str) -> Response:
+    """The model tells no times: all that was said is one segment."""
+    if form == "text":
+        return PlainTextResponse(heard.text + "\n")
+    if form == "srt":
+        return PlainTextResponse(f"1\n{_time(0, ',')} --> {_time(heard.seconds, ',')}\n{heard.text}\n\n")
+    if form == "vtt":
+        return PlainTextResponse(f"WEBVTT\n\n{_time(0, '.')} --> {_time(heard.seconds, '.')}\n{heard.text}\n\n")
+    if form == "json":
+        return JSONResponse({"text": heard.text, "usage": _usage(heard.usage)})
+    return JSONResponse(
+        {
+            "task": "transcribe",
+            "language": "english",
+            "duration": heard.seconds,
+            "text": heard.text,
+            "segments": [{"id": 0, "seek": 0, "start": 0.0, "end": heard.seconds, "text": heard.text}],
+            "usage": {"type": "duration", "seconds": math.ceil(heard.seconds)},
         }
-        if wanted.response_format == "verbose_json":
-            told |= {"task": "transcribe", "language": "english", "duration": seconds, "segments": []}
-        return JSONResponse(told)
+    )
 
 
-def _read(fields: dict[str, str]) -> TranscriptionRequest:
-    try:
-        return msgspec.convert(fields, TranscriptionRequest, strict=False)
-    except msgspec.ValidationError as problem:
-        text, _, path = str(problem).partition(" - at `$.")
-        raise _refused(f"{text}; send json, text or verbose_json", path.rstrip("`") or None) from None
+def _time(seconds: float, point: str) -> str:
+    """As 00:00:02,500."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{point}{milliseconds:03}"
 
 
-def _decoded(encoded: bytes) -> SpeechPart:
-    """A WAV of 16-bit samples, any rate; channels are mixed."""
-    try:
-        with wave.open(io.BytesIO(encoded)) as recording:
-            channels, width, rate_hz = recording.getnchannels(), recording.getsampwidth(), recording.getframerate()
-            frames = recording.readframes(recording.getnframes())
-    except (wave.Error, EOFError) as problem:
-        raise _refused(
-            f"this is no WAV file ({problem}); convert the recording: ffmpeg -i IN -ac 1 OUT.wav", FILE
-        ) from None
-    if width != 2:
-        raise _refused(
-            f"samples of {8 * width} bits came; 16 are taken; convert: ffmpeg -i IN -c:a pcm_s16le OUT.wav", FILE
-        )
-    samples = np.frombuffer(frames[: len(frames) // (2 * channels) * 2 * channels], "<i2").reshape(-1, channels)
-    if len(samples) * 1000 < rate_hz * limits.MIN_SPEECH_MS:
-        raise _refused(f"a recording of less than {limits.MIN_SPEECH_MS} ms came; send a longer one", FILE)
-    return SpeechPart(samples.mean(1).round().astype(np.int16), rate_hz)
+def _usage(usage: response.Usage | None) -> dict[str, Any] | None:
+    if usage is None:
+        return None
+    return {
+        "type": "tokens",
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+        "input_token_details": {
+            "text_tokens": usage.input_token_details.text_tokens,
+            "audio_tokens": usage.input_token_details.audio_tokens,
+        },
+    }
 
 
-def _refused(message: str, param: str | None) -> ProtocolError:
+def _refused(message: str, param: str) -> ProtocolError:
     return ProtocolError(message, code=errors.INVALID_VALUE, param=param)

@@ -108,7 +108,8 @@ def test_an_edit_is_streamed_too(client: openai.OpenAI) -> None:
     ("fields", "param"),
     [
         ({"prompt": ""}, "prompt"),
-        ({}, None),
+        ({}, "prompt"),
+        ({"prompt": "x", "colour": 1}, "colour"),
         ({"prompt": "x", "n": 9}, "n"),
         ({"prompt": "x", "n": 2, "stream": True}, "n"),
     ],
@@ -121,7 +122,7 @@ def test_bad_requests(url: str, fields: dict[str, object], param: str | None) ->
 
 def test_bad_bodies(url: str) -> None:
     assert "not valid JSON" in httpx.post(f"{url}/images/generations", content=b"{").json()["error"]["message"]
-    nothing = httpx.post(f"{url}/images/edits", data={"prompt": "x"})
+    nothing = httpx.post(f"{url}/images/edits", data={"prompt": "x"}, files={"other": b"x"})
     assert "no image came" in nothing.json()["error"]["message"]
 
 

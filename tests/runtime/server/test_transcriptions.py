@@ -3,6 +3,7 @@
 import io
 import wave
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import openai
@@ -47,25 +48,52 @@ def test_what_was_said(client: openai.OpenAI, engine: ScriptedEngine) -> None:
 def test_other_forms(client: openai.OpenAI) -> None:
     create = client.audio.transcriptions.create
     assert create(model="omni", file=("a.wav", wav()), response_format="text").strip() == "a red ball"
-    assert create(model="omni", file=("a.wav", wav()), response_format="verbose_json").duration == 0.5
+    assert create(model="omni", file=("a.wav", wav()), response_format="srt") == (
+        "1\n00:00:00,000 --> 00:00:00,500\na red ball\n\n"
+    )
+    assert create(model="omni", file=("a.wav", wav()), response_format="vtt") == (
+        "WEBVTT\n\n00:00:00.000 --> 00:00:00.500\na red ball\n\n"
+    )
+    verbose = create(
+        model="omni", file=("a.wav", wav()), response_format="verbose_json", timestamp_granularities=["segment"]
+    )
+    assert (verbose.duration, verbose.text) == (0.5, "a red ball")
+    assert [(segment.start, segment.end, segment.text) for segment in verbose.segments or ()] == [
+        (0.0, 0.5, "a red ball")
+    ]
+
+
+def test_words_as_they_form(client: openai.OpenAI) -> None:
+    told = list(client.audio.transcriptions.create(model="omni", file=("a.wav", wav()), stream=True))
+    *deltas, done = told
+    assert len(deltas) > 1
+    assert all(event.type == "transcript.text.delta" for event in deltas)
+    assert done.type == "transcript.text.done"
+    assert "".join(event.delta for event in deltas if event.type == "transcript.text.delta") == done.text
+    assert done.text == "a red ball"
+    assert done.usage is not None
 
 
 @pytest.mark.parametrize(
     ("file", "options", "told"),
     [
-        (b"OggS", {}, "this is no WAV file .* convert the recording"),
-        (wav(width=4), {}, "samples of 32 bits came"),
+        (b"OggS", {}, "this recording cannot be read .* convert it"),
         (wav(0.05), {}, "less than 100 ms"),
-        (wav(31), {}, "31.0 s of audio came"),
-        (wav(), {"response_format": "srt"}, "send json, text or verbose_json"),
+        (wav(31), {}, "more than 30 s of audio came"),
+        (wav(), {"response_format": "xml"}, "invalid enum value 'xml'; send 'json' or"),
+        (wav(), {"response_format": "srt", "stream": True}, "srt came with stream"),
+        (wav(), {"timestamp_granularities": ["word"]}, "send 'segment'"),
+        (wav(), {"extra_body": {"colour": "red"}}, "unknown parameter 'colour'"),
     ],
 )
-def test_what_cannot_be_heard(client: openai.OpenAI, file: bytes, options: dict[str, str], told: str) -> None:
+def test_what_cannot_be_heard(client: openai.OpenAI, file: bytes, options: dict[str, Any], told: str) -> None:
     with pytest.raises(openai.BadRequestError, match=told):
-        client.audio.transcriptions.create(model="omni", file=("a.wav", file), **options)  # type: ignore[call-overload]
+        client.audio.transcriptions.create(model="omni", file=("a.wav", file), **options)
 
 
 def test_a_model_that_fails(client: openai.OpenAI, engine: ScriptedEngine) -> None:
     engine.fails = "out of memory"
     with pytest.raises(openai.InternalServerError, match="out of memory"):
         client.audio.transcriptions.create(model="omni", file=("a.wav", wav()))
+    with pytest.raises(openai.APIError, match="out of memory"):
+        list(client.audio.transcriptions.create(model="omni", file=("a.wav", wav()), stream=True))

@@ -1,0 +1,69 @@
+"""What goes wrong over HTTP, told as OpenAI's API tells it; and requests whose clients leave."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from omnisdk.protocol import errors
+from omnisdk.protocol.errors import ProtocolError
+
+T = TypeVar("T")
+Endpoint = Callable[[Request], Awaitable[Response]]
+UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+GENERATION_FAILED = "generation_failed"
+STATUS_OF_CODE = {errors.MESSAGE_TOO_LARGE: 413, UNSUPPORTED_MEDIA_TYPE: 415}
+CLIENT_GONE_STATUS = 499  # nobody reads it but the log
+
+
+class ClientGoneError(Exception):
+    """The client has left before its answer was there."""
+
+
+def told(endpoint: Endpoint) -> Endpoint:
+    """What breaks a rule is told with a status and a body."""
+
+    async def tried(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except ProtocolError as error:
+            return error_response(error)
+        except ClientGoneError:
+            return Response(status_code=CLIENT_GONE_STATUS)
+
+    return tried
+
+
+def error_response(error: ProtocolError) -> JSONResponse:
+    status = 500 if error.kind == errors.SERVER_ERROR else STATUS_OF_CODE.get(error.code, 400)
+    return JSONResponse({"error": error_body(error)}, status)
+
+
+def error_body(error: ProtocolError) -> dict[str, str | None]:
+    return {"type": error.kind, "code": error.code, "message": error.message, "param": error.param}
+
+
+def not_made(message: str) -> ProtocolError:
+    """The model failed, or ended before it was done."""
+    return ProtocolError(message, code=GENERATION_FAILED, kind=errors.SERVER_ERROR)
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives; it is cancelled if the client leaves before. Its body was read. Raises ClientGoneError."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientGoneError
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,94 @@
+"""One answer outside of any socket: a session of a single response, for requests over plain HTTP."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from omnisdk.protocol import events
+from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.events import ServerEvent
+from omnisdk.protocol.items import Item
+from omnisdk.protocol.session import SessionRules, new_session_settings
+from omnisdk.protocol.settings import ResponseSettings
+from runtime.engine.engine import Engine
+from runtime.engine.request import Part
+from runtime.server.assets import AssetStore
+from runtime.server.http_errors import not_made
+from runtime.server.model_card import ModelCard
+from runtime.server.outbox import Outbox
+from runtime.server.responses import Responses, new_id
+
+MAX_UNSENT_EVENTS = 16_384  # more than one response ever has
+MAX_PICTURE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Said:
+    """An item of the conversation that is answered, and what the model reads of it, part by part."""
+
+    item: Item
+    parts: tuple[Part, ...]
+
+
+class OneAnswer:
+    """To be closed, whatever comes."""
+
+    def __init__(self, engine: Engine, model: ModelCard, conversation: Sequence[Said]) -> None:
+        session_id = new_id("http")
+        rules = SessionRules(
+            new_session_settings(session_id, model.name),
+            new_id,
+            speaks=model.speaks,
+            max_speech_s=model.max_speech_s,
+        )
+        rules.items.extend(said.item for said in conversation)
+        self._outbox = Outbox(MAX_UNSENT_EVENTS)
+        self._pictures = AssetStore(MAX_PICTURE_BYTES)
+        self._responses = Responses(
+            engine,
+            model,
+            rules,
+            {str(said.item.id): said.parts for said in conversation},
+            self._outbox,
+            self._pictures,
+            str,
+            tenant=session_id,
+            tell_error=lambda error, _: None,  # nothing is changed while it is made
+            on_overflow=lambda: None,  # there is room for all of it
+            on_end=lambda: None,
+        )
+
+    async def begin(self, wanted: ResponseSettings) -> None:
+        """Raises ProtocolError, about fields of `response`."""
+        try:
+            await self._responses.create(wanted)
+        except ProtocolError as error:
+            error.param = error.param and error.param.removeprefix("response.")
+            raise
+
+    async def events(self) -> AsyncIterator[ServerEvent]:
+        """Up to response.done. Raises ProtocolError where it fails."""
+        while True:
+            for event in await self._outbox.next():
+                if isinstance(event, events.Error):
+                    raise not_made(event.error.message)
+                if isinstance(event, events.ResponseDone):
+                    _check_end(event)
+                yield event
+                if isinstance(event, events.ResponseDone):
+                    return
+
+    def picture(self, asset_id: str) -> bytes | None:
+        """A picture that an event has named, as PNG."""
+        return self._pictures.get(asset_id)
+
+    def close(self) -> None:
+        self._responses.close()
+
+
+def _check_end(done: events.ResponseDone) -> None:
+    details = done.response.status_details
+    if done.response.status == "failed":
+        cause = details.error if details is not None else None
+        raise not_made((cause.message if cause is not None else None) or "the model failed at this answer; ask again")
+    if done.response.status == "cancelled":
+        raise not_made("the answer was cancelled, the server may be stopping; ask again")
