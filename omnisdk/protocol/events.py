@@ -27,17 +27,19 @@ class _FromServer(Struct, tag_field="type", kw_only=True):
 
 
 class SessionUpdate(_FromClient, tag="session.update"):
+    """Lay these settings over those that hold; what is left out stays. Answered by session.updated."""
+
     session: SessionSettings
 
 
 class InputAudioBufferAppend(_FromClient, tag="input_audio_buffer.append"):
-    """audio: in the session's input format, PCM16 at 24 kHz mono by default. Not acknowledged."""
+    """More of what is said. Not acknowledged. audio: in the session's input format, PCM16 at 24 kHz mono by default."""
 
     audio: bytes
 
 
 class InputAudioBufferClear(_FromClient, tag="input_audio_buffer.clear"):
-    pass
+    """Forget what the buffer holds."""
 
 
 class InputAudioBufferCommit(_FromClient, tag="input_audio_buffer.commit"):
@@ -45,17 +47,24 @@ class InputAudioBufferCommit(_FromClient, tag="input_audio_buffer.commit"):
 
 
 class ConversationItemCreate(_FromClient, tag="conversation.item.create"):
-    """previous_item_id: what it stands behind; None for the end, "root" for the beginning."""
+    """Put an item into the conversation.
+
+    previous_item_id: what it stands behind; None for the end, "root" for the beginning.
+    """
 
     item: Item
     previous_item_id: str | None = None
 
 
 class ConversationItemRetrieve(_FromClient, tag="conversation.item.retrieve"):
+    """Ask for an item as the server has it, its speech included."""
+
     item_id: str
 
 
 class ConversationItemDelete(_FromClient, tag="conversation.item.delete"):
+    """Take an item out of the conversation."""
+
     item_id: str
 
 
@@ -68,10 +77,14 @@ class ConversationItemTruncate(_FromClient, tag="conversation.item.truncate"):
 
 
 class ResponseCreate(_FromClient, tag="response.create"):
+    """Answer the conversation, or what `response` gives in its place."""
+
     response: ResponseSettings | None = None
 
 
 class ResponseCancel(_FromClient, tag="response.cancel"):
+    """Stop making a response, as soon as its step is over."""
+
     response_id: str | None = None
 
 
@@ -153,14 +166,20 @@ class ErrorDetails(Struct, kw_only=True):
 
 
 class Error(_FromServer, tag="error"):
+    """An event could not be taken; the session lives on."""
+
     error: ErrorDetails
 
 
 class SessionCreated(_FromServer, tag="session.created"):
+    """The first event of a session."""
+
     session: SessionSettings
 
 
 class SessionUpdated(_FromServer, tag="session.updated"):
+    """The settings that hold from now on, all of them."""
+
     session: SessionSettings
 
 
@@ -168,12 +187,14 @@ class SessionUpdated(_FromServer, tag="session.updated"):
 
 
 class InputAudioBufferCommitted(_FromServer, tag="input_audio_buffer.committed"):
+    """A turn was made of the buffer; its item is told next."""
+
     item_id: str
     previous_item_id: str | None = None
 
 
 class InputAudioBufferCleared(_FromServer, tag="input_audio_buffer.cleared"):
-    pass
+    """The buffer is empty."""
 
 
 class InputAudioBufferSpeechStarted(_FromServer, tag="input_audio_buffer.speech_started"):
@@ -194,25 +215,36 @@ class InputAudioBufferSpeechStopped(_FromServer, tag="input_audio_buffer.speech_
 
 
 class ConversationItemAdded(_FromServer, tag="conversation.item.added"):
+    """An item stands in the conversation; an answer's is still empty."""
+
     item: Item
     previous_item_id: str | None = None
 
 
 class ConversationItemDone(_FromServer, tag="conversation.item.done"):
+    """An item is complete."""
+
     item: Item
     previous_item_id: str | None = None
 
 
 class ConversationItemRetrieved(_FromServer, tag="conversation.item.retrieved"):
+    """The item that was asked for, with its speech unless that would make the frame too large."""
+
     item: Item
 
 
 class ConversationItemDeleted(_FromServer, tag="conversation.item.deleted"):
+    """The item is no longer in the conversation."""
+
     item_id: str
 
 
 class ConversationItemTruncated(_FromServer, tag="conversation.item.truncated"):
-    """audio_end_ms: as far as the user heard it, no more than there was."""
+    """A spoken answer ends in the conversation where the user stopped hearing it.
+
+    audio_end_ms: as far as the user heard it, no more than there was.
+    """
 
     item_id: str
     content_index: int
@@ -226,6 +258,8 @@ class SpeechDuration(Struct, tag_field="type", tag="duration", kw_only=True):
 class ConversationItemInputAudioTranscriptionDelta(
     _FromServer, tag="conversation.item.input_audio_transcription.delta"
 ):
+    """More of what the model heard the user say. Appends."""
+
     item_id: str
     content_index: int
     delta: str
@@ -254,22 +288,30 @@ class AnswerPart(Struct, kw_only=True, omit_defaults=True):
 
 
 class ResponseCreated(_FromServer, tag="response.created"):
+    """A response has begun."""
+
     response: Response
 
 
 class ResponseOutputItemAdded(_FromServer, tag="response.output_item.added"):
+    """A response has begun an item."""
+
     response_id: str
     output_index: int
     item: Item
 
 
 class ResponseOutputItemDone(_FromServer, tag="response.output_item.done"):
+    """An item of a response is complete."""
+
     response_id: str
     output_index: int
     item: Item
 
 
 class ResponseContentPartAdded(_FromServer, tag="response.content_part.added"):
+    """A part of an answer has begun."""
+
     response_id: str
     item_id: str
     output_index: int
@@ -278,6 +320,8 @@ class ResponseContentPartAdded(_FromServer, tag="response.content_part.added"):
 
 
 class ResponseContentPartDone(_FromServer, tag="response.content_part.done"):
+    """A part of an answer is complete."""
+
     response_id: str
     item_id: str
     output_index: int
@@ -296,6 +340,8 @@ class ResponseOutputTextDelta(_FromServer, tag="response.output_text.delta"):
 
 
 class ResponseOutputTextDone(_FromServer, tag="response.output_text.done"):
+    """All of the text."""
+
     response_id: str
     item_id: str
     output_index: int
@@ -314,6 +360,8 @@ class ResponseOutputAudioTranscriptDelta(_FromServer, tag="response.output_audio
 
 
 class ResponseOutputAudioTranscriptDone(_FromServer, tag="response.output_audio_transcript.done"):
+    """All words of a spoken answer."""
+
     response_id: str
     item_id: str
     output_index: int
@@ -322,7 +370,7 @@ class ResponseOutputAudioTranscriptDone(_FromServer, tag="response.output_audio_
 
 
 class ResponseOutputAudioDelta(_FromServer, tag="response.output_audio.delta"):
-    """delta: sound in the session's output format. Appends. In pieces that every client takes."""
+    """More of the sound, in pieces that every client takes. delta: in the session's output format. Appends."""
 
     response_id: str
     item_id: str
@@ -332,6 +380,8 @@ class ResponseOutputAudioDelta(_FromServer, tag="response.output_audio.delta"):
 
 
 class ResponseOutputAudioDone(_FromServer, tag="response.output_audio.done"):
+    """No more sound comes."""
+
     response_id: str
     item_id: str
     output_index: int
@@ -339,7 +389,7 @@ class ResponseOutputAudioDone(_FromServer, tag="response.output_audio.done"):
 
 
 class ResponseFunctionCallArgumentsDelta(_FromServer, tag="response.function_call_arguments.delta"):
-    """delta: appends to the JSON of the arguments."""
+    """More of a call's arguments. delta: appends to the JSON of the arguments."""
 
     response_id: str
     item_id: str
@@ -349,6 +399,8 @@ class ResponseFunctionCallArgumentsDelta(_FromServer, tag="response.function_cal
 
 
 class ResponseFunctionCallArgumentsDone(_FromServer, tag="response.function_call_arguments.done"):
+    """All arguments of a call."""
+
     response_id: str
     item_id: str
     output_index: int
@@ -436,7 +488,10 @@ class RecipeDetails(Struct, kw_only=True):
 
 
 class OmniSessionCapabilities(_FromServer, tag="omni.session.capabilities"):
-    """recipes: by name, for omni.recipe; recipe_details: the same with all their numbers."""
+    """What the model can do and how much it takes.
+
+    recipes: by name, for omni.recipe; recipe_details: the same with all their numbers.
+    """
 
     version: str
     modalities_in: list[str]
@@ -457,6 +512,8 @@ class SlotLayout(Struct, kw_only=True, omit_defaults=True):
 
 
 class OmniCanvasCreated(_FromServer, tag="omni.canvas.created"):
+    """The canvas of a response is laid out, all of it masked but what was given."""
+
     canvas_id: str
     response_id: str
     steps: int
@@ -557,12 +614,14 @@ class OmniCanvasSteered(_FromServer, tag="omni.canvas.steered"):
 
 
 class OmniResponseTuned(_FromServer, tag="omni.response.tuned"):
+    """The rest of the answer is made as asked, after this many steps."""
+
     response_id: str
     applied_at_step: int
 
 
 class OmniCanvasDone(_FromServer, tag="omni.canvas.done"):
-    """unmasked_per_step: fewer than none where a step opened more than it filled.
+    """The canvas is as it stays. unmasked_per_step: fewer than none where a step opened more than it filled.
 
     seed, recipe, changes: with the same input they make the same tokens again, as omni.seed, omni.recipe with the
     numbers in omni.generation, and omni.changes of another response.

@@ -132,7 +132,7 @@ def _types_by_name(union: Any) -> dict[str, type]:
 
 def _converted(message: Mapping[str, Any], event_type: type, event_id: str | None, *, strict: bool = True) -> Any:
     try:
-        return msgspec.convert(message, event_type, strict=strict, dec_hook=_from_wire)
+        return msgspec.convert(message, event_type, strict=strict, dec_hook=from_wire)
     except msgspec.ValidationError as problem:
         error = _located(str(problem), message, event_type, event_id)
         if isinstance(problem.__cause__, ProtocolError):  # of a picture; only its place was missing
@@ -180,7 +180,7 @@ def _with_key(path: str, message: Mapping[str, Any], event_type: type) -> str:
         free.clear()
         free[key] = value
         try:
-            msgspec.convert(alone, event_type, dec_hook=_from_wire)
+            msgspec.convert(alone, event_type, dec_hook=from_wire)
         except msgspec.ValidationError:
             return f"{before}.{key}{behind}"
     return path
@@ -191,7 +191,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-def _from_wire(wanted: type, value: Any) -> Any:
+def from_wire(wanted: type, value: Any) -> Any:
     """The types that msgspec does not know: pictures."""
     if wanted is Picture:
         return picture_from_wire(value)
