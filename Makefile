@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-slow test-clients check lint bench eval train
+.PHONY: help setup demo test test-slow test-clients check lint protocol bench eval train
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -41,6 +41,9 @@ test-clients: setup ## drive the server with clients we did not write, in enviro
 	@command -v npm >/dev/null || echo "npm is not installed: the clients on Node are left out" >&2
 	@! command -v npm >/dev/null || npm ci --prefix tests/clients_in_the_wild/node --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -q -m wild tests/clients_in_the_wild
+
+protocol: setup ## write what is made from the protocol's structs: docs/protocol, tests/golden/wire
+	$(BIN)/python -m omnisdk.write_protocol
 
 lint: setup ## format, style, types and rules of import
 	$(BIN)/ruff format --check .

@@ -1,6 +1,9 @@
 """The ASGI application: the live socket and the HTTP endpoints beside it."""
 
+import asyncio
 import contextlib
+import functools
+import json
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
@@ -8,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
+from omnisdk.protocol.documents.asyncapi import asyncapi_document
 from runtime.engine.engine import Engine
 from runtime.server.assets import AssetStore
 from runtime.server.auth import Refusal, refusal
@@ -44,6 +48,9 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
+    async def asyncapi(_: Request) -> Response:
+        return Response(await asyncio.to_thread(_asyncapi_json), media_type="application/json")
+
     async def models(_: Request) -> Response:
         return JSONResponse({"object": "list", "data": [model_entry(model)]})
 
@@ -65,6 +72,7 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
         WebSocketRoute("/v1/realtime", connections.serve),
         Route("/healthz", healthz),
         Route("/readyz", readiness.endpoint),
+        Route("/asyncapi.json", asyncapi),
         Route("/v1/models", guarded(models)),
         Route("/v1/models/{name:path}", guarded(one_model)),
         Route("/v1/realtime/client_secrets", guarded(told(client_secrets.create)), methods=["POST"]),
@@ -94,6 +102,11 @@ class Readiness:
     async def endpoint(self, _: Request) -> Response:
         status = "ready" if self._ready else "not ready"
         return JSONResponse({"status": status, "model": self._model_name}, 200 if self._ready else 503)
+
+
+@functools.cache
+def _asyncapi_json() -> bytes:
+    return json.dumps(asyncapi_document()).encode()
 
 
 def model_entry(model: ModelCard) -> dict[str, object]:

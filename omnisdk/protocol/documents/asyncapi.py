@@ -21,7 +21,7 @@ ABOUT = (
 
 def asyncapi_document() -> dict[str, Any]:
     return {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": {"title": "omnisdk", "version": OMNI_VERSION, "description": ABOUT, "license": {"name": "Apache-2.0"}},
         "defaultContentType": "application/json",
         "servers": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args
 
 from msgspec import inspect
@@ -60,11 +61,12 @@ def objects() -> list[Described]:
     return [found[name] for name in sorted(found)]
 
 
+@cache
 def described(kind: type) -> Described:
     shape = inspect.type_info(kind)
     assert isinstance(shape, inspect.StructType)
     names = "|".join(field.encode_name for field in shape.fields)
-    text = " ".join((kind.__doc__ or "").split())
+    text = re.sub(r"\bNone\b", "null", " ".join((kind.__doc__ or "").split()))
     says, *pieces = re.split(rf"(?:^|(?<=[.;] ))((?:{names})(?:, (?:{names}))*): ", text)
     fields_say: dict[str, str] = {}
     for told, words in zip(pieces[::2], pieces[1::2], strict=True):

@@ -24,6 +24,12 @@ def test_health(url: str) -> None:
     assert get(url, "/readyz").json() == {"status": "ready", "model": "omni-test"}
 
 
+def test_the_protocol_is_told(url: str) -> None:
+    document = get(url, "/asyncapi.json").json()
+    assert document["asyncapi"].startswith("3.")
+    assert "session.update" in document["channels"]["realtime"]["messages"]
+
+
 def test_models(url: str) -> None:
     models = get(url, "/v1/models").json()
     assert [model["id"] for model in models["data"]] == ["omni-test"]
