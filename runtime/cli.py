@@ -102,7 +102,13 @@ def card_of(model: OmniModel) -> ModelCard:
     side = model.image_size_px
     # The embedded model was trained on single turns; more of the conversation would only confuse it.
     max_turns = None if model.published else 1
-    return ModelCard(model.name, model.recipes, PictureShape(side, side, columns, rows), max_turns=max_turns)
+    return ModelCard(
+        model.name,
+        model.recipes,
+        PictureShape(side, side, columns, rows),
+        max_turns=max_turns,
+        speech_code_ms=1000 / model.voice.codes_per_second if model.voice is not None else None,
+    )
 
 
 def server_settings_of(settings: ServeSettings) -> ServerSettings:

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from omnisdk.protocol.items import Item
 from omnisdk.protocol.limits import MAX_CHANGE_STEP, MAX_SEED
+from omnisdk.protocol.picture import Picture
 
 Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
 AtStep = Annotated[int, Meta(ge=0, le=MAX_CHANGE_STEP)]
@@ -27,7 +28,7 @@ class CanvasPlace(Struct, kw_only=True, omit_defaults=True, forbid_unknown_field
     slot: str
     positions: list[int] | None = None
     box: tuple[int, int, int, int] | None = None
-    mask_url: str | None = None
+    mask_url: Picture | None = None
     span: tuple[int, int] | None = None
     words: tuple[int, int] | None = None
     of_step: int | None = None

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from omnisdk.protocol.changes import AtStep, CanvasChange, CanvasEdit, Seed, Steer
 from omnisdk.protocol.items import ImageRef, Item
+from omnisdk.protocol.picture import Picture
 from omnisdk.protocol.response import Response, ResponseStatus
 from omnisdk.protocol.settings import ResponseSettings, SessionSettings
 
@@ -44,6 +45,16 @@ class InputAudioBufferClear(_FromClient, tag="input_audio_buffer.clear"):
 
 class InputAudioBufferCommit(_FromClient, tag="input_audio_buffer.commit"):
     """Make a user item of what the buffer holds."""
+
+
+class OmniImageBufferAppend(_FromClient, tag="omni.image_buffer.append"):
+    """A picture of a camera or a screen. The user's next turn takes the newest with it. Not acknowledged."""
+
+    image: Picture
+
+
+class OmniImageBufferClear(_FromClient, tag="omni.image_buffer.clear"):
+    """The next turn takes no picture with it. Not acknowledged."""
 
 
 class ConversationItemCreate(_FromClient, tag="conversation.item.create"):
@@ -144,6 +155,8 @@ ClientEvent = (
     | ResponseCreate
     | ResponseCancel
     | OutputAudioBufferClear
+    | OmniImageBufferAppend
+    | OmniImageBufferClear
     | OmniResponseFinalize
     | OmniCanvasEdit
     | OmniResponseTune

@@ -118,6 +118,7 @@ class SessionRules:
         self._speaks = speaks
         self.max_speech_s = max_speech_s
         self.input = InputBuffer(max_speech_s)
+        self.image_waits = False  # whether a picture was shown that the next turn takes with it
         self._spoken_ms: dict[str, float] = {}  # of each spoken answer, how much was sent
         self._heard_ms: dict[str, int] = {}  # of those that were cut short, how much the user heard
         if opted_in:
@@ -220,8 +221,15 @@ class SessionRules:
         """Make a user item of the buffer, of what came before `until_ms` of it, and leave the rest."""
         self._check_room()
         rate_hz, pcm = self.input.rate_hz, self.input.take(until_ms)
-        item = Message(role="user", content=[InputAudio()], id=item_id or self._new_id("item"))
+        item = Message(role="user", content=self._with_image([InputAudio()]), id=item_id or self._new_id("item"))
         return Committed(self._place(item, None), pcm, rate_hz)
+
+    def _with_image(self, content: list[ContentPart]) -> list[ContentPart]:
+        """A turn of the user with the picture that waits for it, if it shows none itself."""
+        if not self.image_waits or any(isinstance(part, InputImage) for part in content):
+            return content
+        self.image_waits = False
+        return [*content, InputImage()]
 
     # Conversation
 
@@ -276,7 +284,9 @@ class SessionRules:
         self.check_item(item, previous_item_id)
         named = msgspec.structs.replace(item, id=item.id or self._new_id("item"))
         if isinstance(named, Message):
-            named = msgspec.structs.replace(named, content=[_without_media(part) for part in named.content])
+            content = [_without_media(part) for part in named.content]
+            content = self._with_image(content) if named.role == "user" else content
+            named = msgspec.structs.replace(named, content=content)
         if isinstance(named, FunctionCall):
             named = msgspec.structs.replace(named, call_id=named.call_id or self._new_id("call"))
         return self._place(named, previous_item_id)

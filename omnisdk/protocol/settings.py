@@ -96,7 +96,18 @@ class GivenImage(Struct, tag_field="type", tag="image", kw_only=True):
     mask_url: Picture | None = None
 
 
-Given = GivenText | GivenImage
+class GivenSpeech(Struct, tag_field="type", tag="speech", kw_only=True):
+    """Speech of which a stretch is said anew.
+
+    audio: in the session's input format. ms: from when to when; so long the new words are.
+    """
+
+    audio: bytes
+    ms: tuple[float, float]
+    slot: str = "speech"
+
+
+Given = GivenText | GivenImage | GivenSpeech
 
 
 class OmniSettings(Struct, kw_only=True):

@@ -30,6 +30,11 @@ class SpeechTokenCodec:
         self._num_bins = config.num_mel_bins
         self._code_samples = config.frames_per_code * HOP_SAMPLES
 
+    @property
+    def code_s(self) -> float:
+        """Seconds that a code stands for."""
+        return self._code_samples / SAMPLE_RATE_HZ
+
     def encode(self, samples: Samples, sample_rate_hz: int) -> Tensor:
         """(samples,) int16 or float32 in [-1, 1], or (samples, channels), of which the first is read -> (n,) int64."""
         return self.encode_many([(samples, sample_rate_hz)])[0]

@@ -8,15 +8,18 @@ from typing import Generic, TypeVar, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from runtime.codecs.image import ImageCodec
+from runtime.codecs.speech_tokens import SpeechTokenCodec
 from runtime.diffusion.canvas import Canvas
 from runtime.diffusion.commit import COMMIT_RULES
 from runtime.diffusion.confidence import ConfidenceRule
 from runtime.diffusion.mask_schedule import Schedule
 from runtime.diffusion.reference import ReferenceDecoding
 from runtime.engine import edits
-from runtime.engine.given import Given, GivenText, as_edits, num_positions, without_ends
+from runtime.engine.given import Encoders, Given, GivenSpeech, GivenText, as_edits, num_positions, without_ends
 from runtime.engine.model import OmniModel
 from runtime.engine.preview import grid
 from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out, settled
@@ -57,6 +60,7 @@ class Admission:
 
     def __init__(self, model: OmniModel, image: ImageCodec, max_positions: int) -> None:
         self._model, self._image, self._max_positions = model, image, max_positions
+        self._encoders = Encoders(model.vocabulary, model.text, image.encode, *_speech_encoder(model))
         self._speech_cache: _Cache[EncodedSpeech] = _Cache(
             CACHED_BYTES, lambda speech: KEPT_BYTES + speech.embeddings.nbytes
         )
@@ -91,13 +95,13 @@ class Admission:
         return canvas
 
     def _with_given(self, canvas: Canvas, given: Sequence[Given]) -> Canvas:
-        model = self._model
-        laid = as_edits(canvas, given, model.vocabulary, model.text, self._image.encode)
+        laid = as_edits(canvas, given, self._encoders)
         return without_ends(edits.apply(canvas, laid), given)
 
     def _roomy(self, recipe: Recipe, given: Sequence[Given]) -> Recipe:
-        """With text slots as long as what is given for them needs."""
-        needs = {part.slot: num_positions(part, self._model.text) for part in given if isinstance(part, GivenText)}
+        """With slots as long as what is given for them needs."""
+        grow = GivenText | GivenSpeech
+        needs = {part.slot: num_positions(part, self._encoders) for part in given if isinstance(part, grow)}
         slots = (replace(slot, length=max(slot.length, needs.get(slot.name, 0))) for slot in recipe.slots)
         return replace(recipe, slots=tuple(slots)) if needs else recipe
 
@@ -198,6 +202,14 @@ class Admission:
 
     def _encode_image(self, part: ImagePart) -> EncodedImage:
         return EncodedImage(self._image.encode(part.pixels, self._model.prompt_image_size_px))
+
+
+def _speech_encoder(model: OmniModel) -> tuple[Callable[[NDArray[np.int16], int], Tensor] | None, float]:
+    """What makes speech codes of sound, and the seconds a code sounds."""
+    if model.speech_tokenizer is None:
+        return None, 0.0
+    codec = SpeechTokenCodec(model.speech_tokenizer)
+    return codec.encode, codec.code_s
 
 
 def _holds(turns: Sequence[Turn], kind: type[Part]) -> bool:

@@ -32,34 +32,72 @@ class GivenImage:
     repainted: NDArray[np.bool_]
 
 
-Given = Edit | GivenText | GivenImage
-EncodeImage = Callable[[NDArray[np.uint8]], Tensor]
+@dataclass(frozen=True)
+class GivenSpeech:
+    """pcm: (samples,) int16, mono. open_s: from when to when it is said anew, in seconds."""
+
+    slot: str
+    pcm: NDArray[np.int16]
+    sample_rate_hz: int
+    open_s: tuple[float, float]
 
 
-def as_edits(
-    canvas: Canvas, given: Sequence[Given], vocabulary: Vocabulary, text: TextCodec, encode_image: EncodeImage
-) -> tuple[Edit, ...]:
-    """What is given, as tokens that are set. encode_image: to (rows, columns) codes as an answer has them.
+Given = Edit | GivenText | GivenImage | GivenSpeech
 
-    Raises EditError.
+
+@dataclass(frozen=True)
+class Encoders:
+    """What makes tokens of given parts.
+
+    image: to (rows, columns) codes as an answer has them. speech: to (n,) codes, of samples at a rate; None where the
+    model has nothing that does. code_s: how long such a code sounds.
     """
-    return tuple(
-        part if isinstance(part, Edit)
-        else _words(canvas, part, vocabulary, text) if isinstance(part, GivenText)
-        else _picture(canvas, part, vocabulary, encode_image)
-        for part in given
-    )  # fmt: skip
+
+    vocabulary: Vocabulary
+    text: TextCodec
+    image: Callable[[NDArray[np.uint8]], Tensor]
+    speech: Callable[[NDArray[np.int16], int], Tensor] | None = None
+    code_s: float = 0.0
+
+    def said(self, given: GivenSpeech) -> Tensor:
+        """(n,) codes. Raises EditError."""
+        if self.speech is None:
+            raise EditError(
+                f"speech was given for slot {given.slot!r}, and this model has no part that makes tokens of sound; "
+                "give text or a picture"
+            )
+        return self.speech(given.pcm, given.sample_rate_hz)
+
+
+def as_edits(canvas: Canvas, given: Sequence[Given], encoders: Encoders) -> tuple[Edit, ...]:
+    """What is given, as tokens that are set. Raises EditError."""
+    return tuple(_as_edit(canvas, part, encoders) for part in given)
+
+
+def _as_edit(canvas: Canvas, part: Given, encoders: Encoders) -> Edit:
+    match part:
+        case Edit():
+            return part
+        case GivenText():
+            return _words(canvas, part, encoders.vocabulary, encoders.text)
+        case GivenImage():
+            return _picture(canvas, part, encoders.vocabulary, encoders.image)
+        case GivenSpeech():
+            return _speech(canvas, part, encoders)
 
 
 def without_ends(canvas: Canvas, given: Sequence[Given]) -> Canvas:
     """With the ends of given texts where they are: no gap can end one early."""
-    texts = {part.slot for part in given if isinstance(part, GivenText)}
+    texts = {part.slot for part in given if isinstance(part, GivenText | GivenSpeech)}
     slots = (replace(s, forbidden=(*s.forbidden, *s.ends)) if s.name in texts else s for s in canvas.slots)
     return replace(canvas, slots=tuple(slots)) if texts else canvas
 
 
-def num_positions(given: GivenText, text: TextCodec) -> int:
-    """How long a slot must be to hold it and its end."""
+def num_positions(given: GivenText | GivenSpeech, encoders: Encoders) -> int:
+    """How long a slot must be to hold it and its end. Raises EditError."""
+    if isinstance(given, GivenSpeech):
+        return len(encoders.said(given)) + 1
+    text = encoders.text
     return sum(map(len, _encoded(given, text))) + given.gap * (len(given.pieces) - 1) + 1
 
 
@@ -87,10 +125,27 @@ def _words(canvas: Canvas, given: GivenText, vocabulary: Vocabulary, text: TextC
     return Edit("set", given.slot, tuple(places), tuple(tokens))
 
 
-def _picture(canvas: Canvas, given: GivenImage, vocabulary: Vocabulary, encode_image: EncodeImage) -> Edit:
+def _speech(canvas: Canvas, given: GivenSpeech, encoders: Encoders) -> Edit:
+    length, codes = _length(canvas, given.slot, "speech"), encoders.said(given)
+    first, stop = int(given.open_s[0] / encoders.code_s), math.ceil(given.open_s[1] / encoders.code_s)
+    if not 0 <= first < min(stop, len(codes)) or len(codes) >= length:
+        raise EditError(
+            f"{given.open_s[0]:g} to {given.open_s[1]:g} s are to be said anew of speech that takes {len(codes)} "
+            f"positions of {1000 * encoders.code_s:g} ms, its slot has {length}; open a stretch of it, in a slot that "
+            "holds it and its end"
+        )
+    ends = [encoders.vocabulary[END_OF_TEXT]] * (length - len(codes))
+    tokens = [*(codes + encoders.vocabulary.speech[0]).tolist(), *ends]
+    places = [place for place in range(length) if not first <= place < stop or place >= len(codes)]
+    return Edit("set", given.slot, tuple(places), tuple(tokens[place] for place in places))
+
+
+def _picture(
+    canvas: Canvas, given: GivenImage, vocabulary: Vocabulary, encode_image: Callable[[NDArray[np.uint8]], Tensor]
+) -> Edit:
     length = _length(canvas, given.slot, "image")
     codes = encode_image(given.pixels)
-    open_cells = _touched(given.repainted, *codes.shape)
+    open_cells = touched(given.repainted, *codes.shape)
     if codes.numel() != length:
         raise EditError(
             f"the picture given for slot {given.slot!r} takes {codes.numel()} positions, the slot has {length}"
@@ -104,16 +159,21 @@ def _picture(canvas: Canvas, given: GivenImage, vocabulary: Vocabulary, encode_i
     return Edit("set", given.slot, tuple(places.tolist()), tuple(tokens.tolist()))
 
 
-def _touched(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.bool_]:
+def touched(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.bool_]:
     """(rows, columns): cells that the mask touches, of the square in the middle that a model reads of a picture."""
     height, width = mask.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = mask[top : top + side, left : left + side]
-    fine = math.ceil(max(rows, columns) / side)  # where a pixel is larger than a cell
-    down, across = np.nonzero(square.repeat(fine, axis=0).repeat(fine, axis=1))
+    return covered(mask[top : top + side, left : left + side], rows, columns)
+
+
+def covered(mask: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.bool_]:
+    """(rows, columns): cells of a picture that the mask, of all of it, touches."""
+    height, width = mask.shape
+    fine = max(1, math.ceil(max(rows / height, columns / width)))  # where a pixel is larger than a cell
+    down, across = np.nonzero(mask.repeat(fine, axis=0).repeat(fine, axis=1))
     cells = np.zeros((rows, columns), np.bool_)
-    cells[down * rows // (side * fine), across * columns // (side * fine)] = True
+    cells[down * rows // (height * fine), across * columns // (width * fine)] = True
     return cells
 
 

@@ -18,12 +18,16 @@ Status = Literal["completed", "cancelled", "incomplete", "failed"]
 
 @dataclass(frozen=True)
 class TextSpan:
-    """Characters [start, end) of a text snapshot and how sure they are; `masked` where nothing is known yet."""
+    """Characters [start, end) of a text snapshot and how sure they are; `masked` where nothing is known yet.
+
+    places: the positions of the slot, [first, stop), that they stand at.
+    """
 
     start: int
     end: int
     masked: bool
     confidence: float
+    places: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,9 @@ class Voice(Protocol):
     @property
     def sample_rate_hz(self) -> int: ...
 
+    @property
+    def codes_per_second(self) -> float: ...
+
     def pcm(self, codes: Tensor) -> NDArray[np.int16]:
         """(n,) codes from 0 -> (samples,) int16."""
         ...
@@ -110,13 +113,15 @@ class Previewer:
         text, spans = "", []
         for start, stop in _runs(said, canvas.mask_id):
             if said[start] == canvas.mask_id:
-                spans.append(TextSpan(len(text), len(text) + stop - start, True, 0.0))
+                spans.append(TextSpan(len(text), len(text) + stop - start, True, 0.0, (start, stop)))
                 text += MASKED_CHARACTER * (stop - start)
             else:
-                ends_at = self._ends(said[start:stop], follows=bool(text))
-                for i, (begin, end) in enumerate(pairwise([0, *ends_at])):
+                ends_at, first = self._ends(said[start:stop], follows=bool(text)), start
+                for at, (begin, end) in enumerate(pairwise([0, *ends_at]), start):
                     if end > begin:
-                        spans.append(TextSpan(len(text) + begin, len(text) + end, False, confidence[start + i]))
+                        places = first, at + 1
+                        spans.append(TextSpan(len(text) + begin, len(text) + end, False, confidence[at], places))
+                        first = at + 1
                 text += self._decode(said[start:stop], follows=bool(text))
         return Reading(text, tuple(spans))
 
@@ -172,7 +177,7 @@ def _chosen(canvas: Canvas, slot: Slot) -> Reading | None:
     if text is None:
         return None
     confidence = float(canvas.confidence[slot.positions].min())
-    return Reading(text, (TextSpan(0, len(text), False, confidence),))
+    return Reading(text, (TextSpan(0, len(text), False, confidence, (0, slot.length)),))
 
 
 def grid(slot: Slot | SlotRecipe) -> tuple[int, int]:

@@ -29,8 +29,10 @@ from runtime.server.assets import AssetStore
 from runtime.server.capabilities import details_of
 from runtime.server.changing import told_changes
 from runtime.server.content import Content, Spoken, Written
+from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox
 from runtime.server.partials import PNG, PartialStream, fits_a_frame
+from runtime.server.places import Board, Readings
 from runtime.server.usage import usage_of
 
 TRANSCRIPT, REPLY = "transcript", "text"
@@ -174,6 +176,11 @@ class Answer:
         lengths = {slot.name: len(slot.tokens) for slot in self.slots}
         heard = {TRANSCRIPT: lengths[TRANSCRIPT]} if self._heard is not None and TRANSCRIPT in lengths else {}
         return heard | (self._content.told if self._content is not None else {})
+
+    def board(self, model: ModelCard) -> Board:
+        """What the client can point at now."""
+        readings = self._partials.readings if self._partials is not None else Readings()
+        return Board(self.slots, self.told, model.picture, readings, model.speech_code_ms)
 
     # While it is made
 

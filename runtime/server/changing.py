@@ -76,7 +76,7 @@ def _bare(item: Item) -> Item:
     if not isinstance(item, Message):
         return item
     content = [
-        msgspec.structs.replace(part, audio=None) if isinstance(part, InputAudio)
+        msgspec.structs.replace(part, audio=UNSET) if isinstance(part, InputAudio)
         else msgspec.structs.replace(part, image_url=None) if isinstance(part, InputImage)
         else part
         for part in item.content

@@ -1,16 +1,12 @@
 """Edits as clients send them -> as the engine takes them."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from omnisdk.protocol import errors
 from omnisdk.protocol.changes import CanvasEdit, CanvasPlace
 from omnisdk.protocol.errors import ProtocolError
 from runtime.engine.edits import Edit
-from runtime.engine.output import SlotState
-from runtime.server.model_card import PictureShape
-
-Box = tuple[int, int, int, int]
+from runtime.server.places import Board
 
 
 def no_such_canvas(canvas_id: str, active: str | None) -> ProtocolError:
@@ -23,69 +19,18 @@ def no_such_canvas(canvas_id: str, active: str | None) -> ProtocolError:
     )
 
 
-def edits_of(
-    wanted: Sequence[CanvasEdit],
-    slots: Sequence[SlotState],
-    told: Mapping[str, int],
-    picture: PictureShape | None,
-    path: str = "edits",
-) -> tuple[Edit, ...]:
-    """slots: as they are laid out. told: how many positions, from a slot's beginning, were sent as final already.
-
-    Raises ProtocolError.
-    """
+def edits_of(wanted: Sequence[CanvasEdit], board: Board, path: str = "edits") -> tuple[Edit, ...]:
+    """Raises ProtocolError."""
     if not wanted:
-        raise _refused("no edits came; send one at least", path)
-    return tuple(_edit(edit, f"{path}[{index}]", slots, told, picture) for index, edit in enumerate(wanted))
+        raise ProtocolError("no edits came; send one at least", code=errors.INVALID_VALUE, param=path)
+    return tuple(
+        Edit(edit.action, edit.slot, board.positions(edit, f"{path}[{index}]"), tuple(edit.tokens))
+        for index, edit in enumerate(wanted)
+    )
 
 
-def masking(place: CanvasPlace) -> CanvasEdit:
-    """The edit that opens a place."""
-    fields = {name: getattr(place, name) for name in place.__struct_fields__}
-    return CanvasEdit(action="mask", **fields)
-
-
-def _edit(
-    edit: CanvasEdit,
-    path: str,
-    slots: Sequence[SlotState],
-    told: Mapping[str, int],
-    picture: PictureShape | None,
-) -> Edit:
-    slot = next((slot for slot in slots if slot.name == edit.slot), None)
-    if slot is None:
-        names = ", ".join(slot.name for slot in slots) or "none yet, for the answer has not begun"
-        raise _refused(f"there is no slot {edit.slot[:80]!r} in this canvas; it has {names}", f"{path}.slot")
-    if (edit.positions is None) == (edit.box is None):
-        raise _refused("give either positions or a box, one of them", path)
-    places = edit.positions if edit.positions is not None else _cells(edit.box, path, slot, picture)
-    sent = told.get(edit.slot, 0)
-    if any(place < sent for place in places or ()):
-        raise _refused(
-            f"the first {sent} positions of slot {edit.slot!r} were sent as final already; edit what comes later, or "
-            "earlier in time",
-            f"{path}.positions",
-        )
-    return Edit(edit.action, edit.slot, tuple(places or ()), tuple(edit.tokens))
-
-
-def _cells(box: Box | None, path: str, slot: SlotState, picture: PictureShape | None) -> list[int]:
-    """Positions of the cells that the box touches, row by row."""
-    assert box is not None
-    if slot.grid is None or picture is None:
-        raise _refused(f"slot {slot.name!r} is no picture; name its positions", f"{path}.box")
-    rows, columns = slot.grid
-    left, top, right, bottom = box
-    if not (0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height):
-        raise _refused(
-            f"the box {list(box)} came for a picture of {picture.width} x {picture.height} px; send left, top, right, "
-            "bottom inside of it, the last two greater",
-            f"{path}.box",
-        )
-    across = range(left * columns // picture.width, math.ceil(right * columns / picture.width))
-    down = range(top * rows // picture.height, math.ceil(bottom * rows / picture.height))
-    return [row * columns + column for row in down for column in across]
-
-
-def _refused(message: str, param: str) -> ProtocolError:
-    return ProtocolError(message, code=errors.INVALID_VALUE, param=param)
+def opened_by(wanted: Sequence[CanvasPlace], board: Board, path: str) -> tuple[Edit, ...]:
+    """Edits that open these places. Raises ProtocolError."""
+    return tuple(
+        Edit("mask", place.slot, board.positions(place, f"{path}[{index}]")) for index, place in enumerate(wanted)
+    )

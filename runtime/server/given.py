@@ -10,30 +10,49 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from omnisdk.protocol import errors, limits, settings
+from omnisdk.protocol.audio import PCM, Encoding, speech_of
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.picture import Picture, check_picture
 from runtime.codecs.image import ImageError, decode_image
-from runtime.engine.given import GivenImage, GivenText
+from runtime.engine.given import Given, GivenImage, GivenSpeech, GivenText
 
 MASK = "{mask}"
 OPAQUE = 128  # of 255: what is less is transparent
 
 
-async def read_given(given: Sequence[settings.Given] | UnsetType, path: str) -> tuple[GivenText | GivenImage, ...]:
-    """Pictures are decoded in a thread. Raises ProtocolError."""
+async def read_given(
+    given: Sequence[settings.Given] | UnsetType, path: str, encoding: Encoding = PCM
+) -> tuple[Given, ...]:
+    """encoding: of speech. Pictures are decoded in a thread. Raises ProtocolError."""
     told = () if given is UNSET else enumerate(given)
-    return tuple([await asyncio.to_thread(_read, part, f"{path}[{index}]") for index, part in told])
+    return tuple([await asyncio.to_thread(_read, part, f"{path}[{index}]", encoding) for index, part in told])
 
 
-def _read(part: settings.Given, path: str) -> GivenText | GivenImage:
+def _read(part: settings.Given, path: str, encoding: Encoding) -> Given:
     if isinstance(part, settings.GivenText):
         return GivenText(part.slot, tuple(part.text.split(MASK)), part.gap)
+    if isinstance(part, settings.GivenSpeech):
+        return _speech(part, path, encoding)
     pixels = _decoded(part.image_url, f"{path}.image_url")
     if (part.box is None) == (part.mask_url is None):
         raise _refused("give the region to paint anew either as box or as mask_url, one of them", path)
     size = pixels.shape[:2]
-    mask = _boxed(part.box, size, path) if part.box is not None else _transparent(part.mask_url, size, path)
+    box, mask_url = part.box, part.mask_url
+    mask = boxed(box, size, f"{path}.box") if box else read_mask(mask_url, size, f"{path}.mask_url")
     return GivenImage(part.slot, pixels, mask)
+
+
+def _speech(part: settings.GivenSpeech, path: str, encoding: Encoding) -> GivenSpeech:
+    pcm = speech_of(part.audio, f"{path}.audio", encoding)
+    start_ms, end_ms = part.ms
+    length_ms = 1000 * len(pcm) / encoding.rate_hz
+    if not 0 <= start_ms < end_ms <= length_ms:
+        raise _refused(
+            f"{start_ms:g} to {end_ms:g} ms came of speech of {length_ms:.0f} ms; send a beginning and a later end "
+            "within it",
+            f"{path}.ms",
+        )
+    return GivenSpeech(part.slot, pcm, encoding.rate_hz, (start_ms / 1000, end_ms / 1000))
 
 
 def _decoded(picture: Picture | None, param: str) -> NDArray[np.uint8]:
@@ -43,22 +62,23 @@ def _decoded(picture: Picture | None, param: str) -> NDArray[np.uint8]:
         raise ProtocolError(str(problem), code=errors.INVALID_IMAGE, param=param) from None
 
 
-def _boxed(box: tuple[int, int, int, int], size: tuple[int, ...], path: str) -> NDArray[np.bool_]:
+def boxed(box: tuple[int, int, int, int], size: tuple[int, ...], param: str) -> NDArray[np.bool_]:
+    """(height, width), true inside. Raises ProtocolError for a box that lies not in a picture of `size`."""
     left, top, right, bottom = box
     height, width = size
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise _refused(
             f"the box {list(box)} came for a picture of {width} x {height} px; send left, top, right, bottom inside "
             "of it, the last two greater",
-            f"{path}.box",
+            param,
         )
     mask = np.zeros((height, width), np.bool_)
     mask[top:bottom, left:right] = True
     return mask
 
 
-def _transparent(mask: Picture | None, size: tuple[int, ...], path: str) -> NDArray[np.bool_]:
-    param = f"{path}.mask_url"
+def read_mask(mask: Picture | None, size: tuple[int, ...], param: str) -> NDArray[np.bool_]:
+    """(height, width), true where the mask of a picture of `size` is transparent. Raises ProtocolError."""
     encoded = check_picture(mask, param)
     _decoded(encoded, param)  # whether it is a picture, and no larger than allowed
     return transparent_in(alpha_of(encoded), size, param)

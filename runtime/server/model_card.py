@@ -27,6 +27,7 @@ class ModelCard:
 
     recipes: what it can do, by name. max_speech_s: the longest spoken turn.
     max_turns: how many turns it reads, the last ones; None for all of the conversation.
+    speech_code_ms: how long a speech token sounds, of a model that speaks.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ModelCard:
     speech_sample_rate_hz: int = 16_000
     max_speech_s: float = 30.0
     max_turns: int | None = None
+    speech_code_ms: float | None = None
 
     @property
     def modalities_in(self) -> tuple[Modality, ...]:

@@ -13,6 +13,7 @@ from omnisdk.protocol.limits import MAX_OUTBOUND_FRAME_BYTES
 from omnisdk.protocol.settings import PartialKind
 from runtime.codecs.image import encode_png
 from runtime.engine.output import Finished, SlotState, StepOutput
+from runtime.server.places import Readings
 
 log = logging.getLogger(__name__)
 PNG = "image/png"
@@ -31,11 +32,13 @@ class PartialStream:
         self._texts_sent = {slot.name: slot.text for slot in slots if slot.masked.all()}
         self._previews_sent: dict[str, NDArray[np.int64]] = {}
         self._num_previews = 0
+        self.readings = Readings()  # what edits of a text refer to
         self._with_tokens = kind in ("tokens", "both")
         self._with_previews = kind in ("preview", "both")
 
     async def render(self, output: StepOutput) -> list[ServerEvent]:
         """One partial, ending with its omni.progress."""
+        self.readings.note(output.step, output.slots)
         told: list[ServerEvent] = []
         self._tokens_told = {slot.name: slot.tokens for slot in output.slots}
         if self._with_tokens:

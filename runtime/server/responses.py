@@ -28,7 +28,7 @@ from runtime.server.answer import Answer, AnswerPlan, Heard
 from runtime.server.assets import AssetStore
 from runtime.server.call_answer import CallAnswer
 from runtime.server.changing import changes_of, steering_of, tuning_of
-from runtime.server.editing import edits_of, masking, no_such_canvas
+from runtime.server.editing import edits_of, no_such_canvas, opened_by
 from runtime.server.engine_bridge import EngineBridge
 from runtime.server.generation import check_generation, limited, with_generation
 from runtime.server.given import read_given
@@ -108,7 +108,7 @@ class Responses:
         check_generation(self._model, wanted.omni, "response.omni")
         check_tools(wanted.tools, "response.tools")
         omni = self._rules.answer_omni(wanted)
-        begun_with = BegunWith(await read_given(omni.given, "response.omni.given"))
+        begun_with = BegunWith(await read_given(omni.given, "response.omni.given", self._rules.input_encoding))
         items, parts = await self._read(wanted)
         turns = [*self._instructions(wanted), *turns_of(items, parts)]
         offer = Offer.of(self._rules.with_own(wanted), items)
@@ -338,8 +338,8 @@ class Responses:
             )
         opened = None
         if event.steer.opened is not None:
-            wanted = [masking(place) for place in event.steer.opened]
-            opened = edits_of(wanted, answer.slots, answer.told, self._model.picture, "steer.opened")
+            board = answer.board(self._model)
+            opened = await asyncio.to_thread(opened_by, event.steer.opened, board, "steer.opened")
         steering = await steering_of(event.steer, answer.turns, opened, self._rules.input_encoding)
         response_id = answer.plan.response.id
 
@@ -353,10 +353,10 @@ class Responses:
 
         self._bridge.change(response_id, steering, told)
 
-    def edit(self, event: events.OmniCanvasEdit) -> None:
-        """Raises ProtocolError."""
+    async def edit(self, event: events.OmniCanvasEdit) -> None:
+        """Masks are decoded in a thread. Raises ProtocolError."""
         answer = self._filling(event.canvas_id)
-        edits = edits_of(event.edits, answer.slots, answer.told, self._model.picture)
+        edits = await asyncio.to_thread(edits_of, event.edits, answer.board(self._model))
         response_id = answer.plan.response.id
 
         def told(reply: Reply) -> None:

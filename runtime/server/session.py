@@ -9,17 +9,18 @@ import msgspec
 from omnisdk.protocol import errors, events, limits, wire
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import Message, OutputAudio
+from omnisdk.protocol.picture import Picture
 from omnisdk.protocol.session import Committed, Placed, SessionRules, new_session_settings
 from omnisdk.protocol.settings import ResponseSettings, SessionSettings
 from runtime.engine.engine import Engine
-from runtime.engine.request import Part, SpeechPart, TextPart
+from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart
 from runtime.server.assets import AssetStore
 from runtime.server.capabilities import capabilities_of
 from runtime.server.generation import check_generation
 from runtime.server.listening import Listening
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
-from runtime.server.parts import num_bytes, read_item, with_speech
+from runtime.server.parts import num_bytes, read_item, read_picture, with_speech
 from runtime.server.responses import Responses, new_id
 from runtime.server.tools.skeleton import check_tools
 
@@ -70,6 +71,7 @@ class RealtimeSession:
         )
         self._listening = Listening(self._rules, outbox, new_id, self._take_turn, self._responses.interrupt)
         self._answering: set[asyncio.Task[None]] = set()
+        self._seen: ImagePart | None = None  # shown, and not taken by a turn yet
         self._turn_waits = False  # a turn that is to be answered when the answer it interrupted has ended
 
     def configure(self, settings: SessionSettings) -> None:
@@ -134,6 +136,10 @@ class RealtimeSession:
             case events.InputAudioBufferCommit():
                 self._check_media_room(0)
                 self._listening.commit()
+            case events.OmniImageBufferAppend():
+                await self._see(event.image)
+            case events.OmniImageBufferClear():
+                self._seen, self._rules.image_waits = None, False
             case events.ConversationItemCreate():
                 await self._create_item(event)
             case events.ConversationItemRetrieve():
@@ -151,7 +157,7 @@ class RealtimeSession:
             case events.OmniResponseFinalize():
                 self._responses.finalize(event.response_id)
             case events.OmniCanvasEdit():
-                self._responses.edit(event)
+                await self._responses.edit(event)
             case events.OmniResponseTune():
                 self._responses.tune(event)
             case events.OmniCanvasSteer():
@@ -166,7 +172,7 @@ class RealtimeSession:
     def _take_turn(self, committed: Committed, answered: bool) -> None:
         """A turn that was spoken. answered: whether the client leaves it to the server to answer it."""
         item_id = str(committed.placed.item.id)
-        self._parts[item_id] = (SpeechPart(committed.pcm, committed.rate_hz),)
+        self._parts[item_id] = self._with_seen((SpeechPart(committed.pcm, committed.rate_hz),))
         self._outbox.put(
             events.InputAudioBufferCommitted(item_id=item_id, previous_item_id=committed.placed.previous_item_id)
         )
@@ -178,8 +184,27 @@ class RealtimeSession:
         parts = await read_item(event.item, self._rules.input_encoding)
         self._check_media_room(sum(map(num_bytes, parts)))
         placed = self._rules.add_item(event.item, event.previous_item_id)
-        self._parts[str(placed.item.id)] = parts
+        self._parts[str(placed.item.id)] = self._with_seen(parts)
         self._tell_placed(placed)
+
+    async def _see(self, picture: Picture) -> None:
+        """Keep the newest picture for the turn to come. Raises ProtocolError."""
+        if "image" not in self._model.modalities_in:
+            raise ProtocolError(
+                f"model {self._model.name!r} reads no pictures; it reads {', '.join(self._model.modalities_in)}",
+                code=errors.UNSUPPORTED_VALUE,
+                param="image",
+            )
+        seen = await read_picture(picture, "image")
+        self._check_media_room(num_bytes(seen))
+        self._seen, self._rules.image_waits = seen, True
+
+    def _with_seen(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        """With the picture that was kept, if the turn just placed took it."""
+        if self._seen is None or self._rules.image_waits:
+            return parts
+        seen, self._seen = self._seen, None
+        return (*parts, seen)
 
     def _tell_placed(self, placed: Placed) -> None:
         self._outbox.put(

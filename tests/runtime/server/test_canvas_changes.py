@@ -1,13 +1,16 @@
 """Changes of an answer over the wire, seen in what the embedded model makes of them."""
 
 import base64
+import io
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from runtime.codecs.image import decode_image
 from runtime.evaluation.picture_checks import background_of
+from runtime.training.world import BACKGROUNDS
 from tests.support.embedded import serving_embedded
 from tests.support.wire_client import Event, WireClient, connected
 
@@ -132,3 +135,63 @@ def test_changes_that_wait_name_positions(client: WireClient) -> None:
     assert (error["param"], "names positions" in error["message"]) == ("response.omni.changes[0].edits[0]", True)
     session = client.refused({"type": "session.update", "session": {"type": "realtime", "omni": {"changes": []}}})
     assert "belongs to one response" in session["message"]
+
+
+def test_words_and_regions_by_mask_are_made_anew(client: WireClient) -> None:
+    canvas_id = begin(client, BLUE, generation={"text": {"steps": 8, "commit": "schedule"}})
+    while not (known := [s for s in client.until("omni.text.partial")["spans"] if not s["masked"]]):
+        pass
+    edits = [
+        {"action": "mask", "slot": "text", "span": [known[0]["start"], known[0]["end"]]},
+        {"action": "mask", "slot": "image", "mask_url": transparent(0, 0, 40, 80)},
+    ]
+    edited = client.ask({"type": "omni.canvas.edit", "canvas_id": canvas_id, "edits": edits}, "omni.canvas.edited")
+    done = ended(client, canvas_id)
+    (change,) = done["changes"]
+    word, region = change["edits"]
+    assert len(word["positions"]) == 1
+    assert region["positions"] == [row * 10 + column for row in range(10) for column in range(5)]
+    opened = [
+        change
+        for delta in client.of_type("omni.canvas.delta")
+        for change in delta["slots"]
+        if delta["step"] > edited["applied_at_step"] and change["remasked"]
+    ]
+    assert {change["name"] for change in opened} == {"image", "text"}
+    assert background(client, done["response_id"]) == "blue"
+
+
+def test_the_next_turn_takes_the_newest_picture_with_it(client: WireClient) -> None:
+    for color in ("red", "yellow"):
+        client.send({"type": "omni.image_buffer.append", "image": data_url(plain(color))})
+    item = client.say("what is the background color?")["item"]
+    assert [part["type"] for part in item["content"]] == ["input_text", "input_image"]
+    assert "yellow" in client.answer(output_modalities=["text"])["output"][0]["content"][0]["text"]
+    # It was taken: what is said next is about nothing shown.
+    assert [part["type"] for part in client.say("draw a cat")["item"]["content"]] == ["input_text"]
+    client.send({"type": "omni.image_buffer.append", "image": data_url(plain("red"))})
+    client.send({"type": "omni.image_buffer.clear"})
+    assert [part["type"] for part in client.say("draw a cat")["item"]["content"]] == ["input_text"]
+    error = client.refused({"type": "omni.image_buffer.append", "image": "data:image/png;base64,AAAA"})
+    assert (error["code"], error["param"]) == ("invalid_image", "image")
+    client.send({"type": "omni.image_buffer.append", "image": data_url(plain("red"))})
+    assert [part["type"] for part in client.speak()["item"]["content"]] == ["input_audio", "input_image"]
+
+
+def plain(color: str) -> Image.Image:
+    """A cat's place left empty: only the background."""
+    picture = Image.new("RGB", (80, 80), BACKGROUNDS[color])
+    picture.paste((20, 20, 20), (20, 20, 60, 60))
+    return picture
+
+
+def transparent(left: int, top: int, right: int, bottom: int) -> str:
+    mask = Image.new("RGBA", (80, 80), (0, 0, 0, 255))
+    mask.paste((0, 0, 0, 0), (left, top, right, bottom))
+    return data_url(mask)
+
+
+def data_url(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
