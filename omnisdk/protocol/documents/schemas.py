@@ -11,6 +11,7 @@ from omnisdk.protocol.limits import IMAGE_MIMES
 from omnisdk.protocol.picture import Picture
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
+BASE64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 Schema = dict[str, Any]
 
 
@@ -36,7 +37,7 @@ def _of_picture(kind: type) -> Schema:
     if kind is not Picture:
         raise NotImplementedError(kind)
     subtypes = "|".join(mime.removeprefix("image/") for mime in IMAGE_MIMES)
-    return {"type": "string", "pattern": f"^data:image/({subtypes});base64,"}
+    return {"type": "string", "pattern": f"^data:image/({subtypes});base64,{BASE64}$"}
 
 
 def _in_draft_7(schema: Any) -> Any:
