@@ -256,7 +256,7 @@ class SessionRules:
                 _check_arguments(item.arguments)
             case FunctionCallOutput():
                 self._check_call_id(item.call_id)
-        _check_told(item if not isinstance(item, Message) else [_without_media(part) for part in item.content], "item")
+        _check_told(_as_told(item), "item")
 
     def _check_message(self, item: Message) -> None:
         if not item.content:
@@ -282,11 +282,9 @@ class SessionRules:
         It is kept, and told, without the bytes of its speech and pictures.
         """
         self.check_item(item, previous_item_id)
-        named = msgspec.structs.replace(item, id=item.id or self._new_id("item"))
-        if isinstance(named, Message):
-            content = [_without_media(part) for part in named.content]
-            content = self._with_image(content) if named.role == "user" else content
-            named = msgspec.structs.replace(named, content=content)
+        named = msgspec.structs.replace(_as_told(item), id=item.id or self._new_id("item"))
+        if isinstance(named, Message) and named.role == "user":
+            named = msgspec.structs.replace(named, content=self._with_image(named.content))
         if isinstance(named, FunctionCall):
             named = msgspec.structs.replace(named, call_id=named.call_id or self._new_id("call"))
         return self._place(named, previous_item_id)
@@ -417,6 +415,11 @@ class SessionRules:
         _check_audio(wanted.audio, "response.audio")
         _check_told(wanted.metadata, "response.metadata")
 
+    def check_fork(self, metadata: dict[str, str] | None) -> None:
+        """Whether an answer may be gone on with twice."""
+        self.check_side_room()
+        _check_told(metadata, "metadata")
+
     def check_side_room(self) -> None:
         """Whether one more response may be made outside of the conversation."""
         if len(self.side_response_ids) >= limits.MAX_SIDE_RESPONSES:
@@ -514,6 +517,13 @@ class SessionRules:
                 param="response_id",
             )
         return active
+
+
+def _as_told(item: Item) -> Item:
+    """Without the bytes of its speech and pictures."""
+    if not isinstance(item, Message):
+        return item
+    return msgspec.structs.replace(item, content=[_without_media(part) for part in item.content])
 
 
 def _without_media(part: ContentPart) -> ContentPart:

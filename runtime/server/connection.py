@@ -8,13 +8,14 @@ from contextlib import suppress
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from omnisdk.protocol import errors, wire
+from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.settings import OMNI_MSGPACK, OMNI_VERSION, SessionSettings
 from runtime.engine.engine import Engine
 from runtime.server.assets import AssetStore
 from runtime.server.auth import Refusal, refusal, shown_key
 from runtime.server.client_secrets import ClientSecrets
+from runtime.server.frames import framed
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.responses import new_id
@@ -134,10 +135,8 @@ async def send_events(websocket: WebSocket, outbox: Outbox, binary: bool) -> Non
         while True:
             for event in await outbox.next():
                 event.event_id = new_id("event")
-                if binary:
-                    await websocket.send_bytes(wire.pack(event))
-                else:
-                    await websocket.send_text(wire.encode(event))
+                frame = framed(event, binary)
+                await (websocket.send_text(frame) if isinstance(frame, str) else websocket.send_bytes(frame))
 
 
 async def _close(websocket: WebSocket, overflowed: bool, ended: Sequence[object]) -> None:

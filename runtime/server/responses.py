@@ -298,7 +298,7 @@ class Responses:
                 code=errors.FORK_REFUSED,
                 param="canvas_id",
             )
-        self._rules.check_side_room()
+        self._rules.check_fork(event.metadata)
         response = msgspec.structs.replace(
             first.plan.response,
             id=self._rules.begin_response(side=True),

@@ -16,6 +16,7 @@ from runtime.engine.engine import Engine
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart
 from runtime.server.assets import AssetStore
 from runtime.server.capabilities import capabilities_of
+from runtime.server.frames import frame_bytes
 from runtime.server.generation import check_generation
 from runtime.server.listening import Listening
 from runtime.server.model_card import ModelCard
@@ -219,7 +220,7 @@ class RealtimeSession:
         if isinstance(item, Message):
             content = with_speech(item, self._parts.get(item_id, ()), self._rules.input_encoding)
             spoken = events.ConversationItemRetrieved(item=msgspec.structs.replace(item, content=content))
-            told = spoken if len(wire.encode(spoken)) <= limits.MAX_OUTBOUND_FRAME_BYTES else told
+            told = spoken if frame_bytes(wire.encode(spoken)) <= limits.MAX_OUTBOUND_FRAME_BYTES else told
         self._outbox.put(told)
 
     def _truncate_item(self, event: events.ConversationItemTruncate) -> None:
