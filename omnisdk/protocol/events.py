@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from omnisdk.protocol.changes import AtStep, CanvasChange, CanvasEdit, Seed, Steer
 from omnisdk.protocol.items import ImageRef, Item
 from omnisdk.protocol.picture import Picture
-from omnisdk.protocol.response import Response, ResponseStatus
+from omnisdk.protocol.response import FailureCause, Response, ResponseStatus
 from omnisdk.protocol.settings import ResponseSettings, SessionSettings
 
 
@@ -227,6 +227,17 @@ class InputAudioBufferSpeechStopped(_FromServer, tag="input_audio_buffer.speech_
     item_id: str
 
 
+class InputAudioBufferTimeoutTriggered(_FromServer, tag="input_audio_buffer.timeout_triggered"):
+    """The user said nothing for `idle_timeout_ms`: the silence is committed as an item, and answered.
+
+    audio_start_ms, audio_end_ms: the silence in all audio of the session, from the end of the answer before it.
+    """
+
+    audio_start_ms: int
+    audio_end_ms: int
+    item_id: str
+
+
 class ConversationItemAdded(_FromServer, tag="conversation.item.added"):
     """An item stands in the conversation; an answer's is still empty."""
 
@@ -268,14 +279,23 @@ class SpeechDuration(Struct, tag_field="type", tag="duration", kw_only=True):
     seconds: float
 
 
+class LogProb(Struct, kw_only=True):
+    """How sure the model was of a token when it filled it in. bytes: of its text in UTF-8."""
+
+    token: str
+    bytes: list[int]
+    logprob: float
+
+
 class ConversationItemInputAudioTranscriptionDelta(
     _FromServer, tag="conversation.item.input_audio_transcription.delta"
 ):
-    """More of what the model heard the user say. Appends."""
+    """More of what the model heard the user say. Appends. logprobs: where the session's `include` asks for them."""
 
     item_id: str
     content_index: int
     delta: str
+    logprobs: list[LogProb] | UnsetType = UNSET
 
 
 class ConversationItemInputAudioTranscriptionCompleted(
@@ -287,6 +307,17 @@ class ConversationItemInputAudioTranscriptionCompleted(
     content_index: int
     transcript: str
     usage: SpeechDuration
+    logprobs: list[LogProb] | UnsetType = UNSET
+
+
+class ConversationItemInputAudioTranscriptionFailed(
+    _FromServer, tag="conversation.item.input_audio_transcription.failed"
+):
+    """What was said could not be written down; the speech itself stands."""
+
+    item_id: str
+    content_index: int
+    error: FailureCause
 
 
 # Server events: the answer
@@ -665,6 +696,7 @@ KnownServerEvent = (
     | InputAudioBufferCleared
     | InputAudioBufferSpeechStarted
     | InputAudioBufferSpeechStopped
+    | InputAudioBufferTimeoutTriggered
     | ConversationItemAdded
     | ConversationItemDone
     | ConversationItemRetrieved
@@ -672,6 +704,7 @@ KnownServerEvent = (
     | ConversationItemTruncated
     | ConversationItemInputAudioTranscriptionDelta
     | ConversationItemInputAudioTranscriptionCompleted
+    | ConversationItemInputAudioTranscriptionFailed
     | ResponseCreated
     | ResponseOutputItemAdded
     | ResponseOutputItemDone

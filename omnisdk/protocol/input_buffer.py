@@ -83,6 +83,14 @@ class InputBuffer:
         self._overflowed = False
         return taken
 
+    def take_all(self) -> NDArray[np.int16]:
+        """Empty it, however little it holds: silence fills up what a turn takes at least."""
+        held = self._joined()
+        self.clear()
+        return np.concatenate(
+            [held, np.zeros(max(0, self.rate_hz * limits.MIN_SPEECH_MS // 1000 - len(held)), np.int16)]
+        )
+
     def clear(self) -> None:
         self._dropped_s += self.seconds
         self._chunks.clear()

@@ -32,6 +32,9 @@ MAX_CHANGES = 256  # of one answer, wanted from its beginning
 
 MAX_PREFIX_PADDING_MS = 2_000  # of turn detection
 MIN_SILENCE_MS, MAX_SILENCE_MS = 50, 10_000
+MIN_IDLE_MS, MAX_IDLE_MS = 100, 600_000
+
+MIN_SPEED, MAX_SPEED = 0.25, 4.0  # of spoken answers, beside the model's own
 
 # What a slot's settings may be; see SlotSettings.
 MAX_SLOT_LENGTH = 1024  # positions

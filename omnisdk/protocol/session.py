@@ -34,6 +34,7 @@ from omnisdk.protocol.items import (
 from omnisdk.protocol.picture import check_picture
 from omnisdk.protocol.settings import (
     DEFAULT_OMNI,
+    LOGPROBS,
     PLAIN_OUTPUT,
     SPOKEN_OUTPUT,
     AudioInput,
@@ -133,6 +134,7 @@ class SessionRules:
             _check_belongs_to_one(wanted.omni)
         self._check_modalities(wanted.output_modalities, "session.output_modalities")
         _check_audio(wanted.audio, "session.audio")
+        _check_prompt(wanted.prompt, "session")
         _check_tools(merged(self.settings, wanted), "session")
         fixed = SessionSettings(id=self.settings.id, object=self.settings.object, model=self.settings.model)
         opts_in = wanted.omni is not UNSET and not self.opted_in
@@ -196,12 +198,36 @@ class SessionRules:
         own = audio is not UNSET and audio.output is not UNSET and audio.output.format is not UNSET
         return _encoding(audio if own else self.settings.audio, "output")
 
+    def speed(self, wanted: ResponseSettings) -> float:
+        """Of what one response says, beside the model's own."""
+        for audio in (wanted.audio, self.settings.audio):
+            if audio is not UNSET and audio.output is not UNSET and audio.output.speed is not UNSET:
+                return audio.output.speed
+        return 1.0
+
+    @property
+    def transcription_wanted(self) -> bool:
+        """Whether what is said is to be written down even where no answer does."""
+        audio = self.settings.audio
+        return audio is not UNSET and audio.input is not UNSET and bool(audio.input.transcription)
+
+    @property
+    def logprobs_told(self) -> bool:
+        """Whether a transcript tells how sure it is."""
+        include = self.settings.include
+        return include is not UNSET and include is not None and LOGPROBS in include
+
     @property
     def turn_detection(self) -> ServerVad | None:
         """How turns are detected; None where the client says when they end."""
         audio = self.settings.audio
         wanted = audio.input.turn_detection if audio is not UNSET and audio.input is not UNSET else None
         return as_server_vad(wanted) if isinstance(wanted, Struct) else None
+
+    @property
+    def idle_timeout_ms(self) -> int | None:
+        """After how much silence behind an answer the server speaks on; None for never."""
+        return None if self.turn_detection is None else self.turn_detection.idle_timeout_ms
 
     def decode_audio(self, audio: bytes) -> NDArray[np.int16]:
         """(samples,) of an append, at the rate of `input_encoding`."""
@@ -230,6 +256,13 @@ class SessionRules:
             return content
         self.image_waits = False
         return [*content, InputImage()]
+
+    def commit_silence(self, item_id: str) -> Committed:
+        """A user item of what the buffer holds, little as it is: nothing was said."""
+        self._check_room()
+        rate_hz, pcm = self.input.rate_hz, self.input.take_all()
+        item = Message(role="user", content=self._with_image([InputAudio()]), id=item_id)
+        return Committed(self._place(item, None), pcm, rate_hz)
 
     # Conversation
 
@@ -302,6 +335,10 @@ class SessionRules:
         if self._index(item_id) is None:
             return
         self._spoken_ms[item_id] = self._spoken_ms.get(item_id, 0.0) + duration_ms
+
+    def spoken_ms(self, item_id: str) -> float:
+        """How much of an answer's sound was sent."""
+        return self._spoken_ms.get(item_id, 0.0)
 
     def truncate_item(self, item_id: str, content_index: int, audio_end_ms: int) -> int:
         """Keep of a spoken answer what was heard, its words in proportion. How many milliseconds that is: at most
@@ -413,6 +450,7 @@ class SessionRules:
         self._check_modalities(wanted.output_modalities, "response.output_modalities")
         _check_tools(self.with_own(wanted), "response")
         _check_audio(wanted.audio, "response.audio")
+        _check_prompt(wanted.prompt, "response")
         _check_told(wanted.metadata, "response.metadata")
 
     def check_fork(self, metadata: dict[str, str] | None) -> None:
@@ -556,23 +594,17 @@ def _check_belongs_to_one(omni: OmniSettings) -> None:
 def _check_audio(audio: AudioSettings | msgspec.UnsetType, path: str) -> None:
     if audio is UNSET:
         return
-    if audio.input is not UNSET:
-        if audio.input.format is not UNSET:
-            encoding_of(audio.input.format, f"{path}.input.format")
-        detection = audio.input.turn_detection
-        if isinstance(detection, ServerVad) and detection.idle_timeout_ms is not None:
-            raise _unsupported(
-                "idle_timeout_ms is not supported; leave it out, and create a response when the user stays silent",
-                f"{path}.input.turn_detection.idle_timeout_ms",
-            )
-    if audio.output is not UNSET:
-        if audio.output.format is not UNSET:
-            encoding_of(audio.output.format, f"{path}.output.format")
-        if audio.output.speed not in (UNSET, 1.0):
-            raise _unsupported(
-                f"speed {audio.output.speed} came; this model speaks at its own; send 1.0 or leave it out",
-                f"{path}.output.speed",
-            )
+    if audio.input is not UNSET and audio.input.format is not UNSET:
+        encoding_of(audio.input.format, f"{path}.input.format")
+    if audio.output is not UNSET and audio.output.format is not UNSET:
+        encoding_of(audio.output.format, f"{path}.output.format")
+
+
+def _check_prompt(prompt: object, path: str) -> None:
+    if prompt is not UNSET and prompt is not None:
+        raise _unsupported(
+            "a prompt came; no prompts are stored here; send its words as instructions", f"{path}.prompt"
+        )
 
 
 def _encoding(audio: AudioSettings | msgspec.UnsetType, side: str) -> Encoding:

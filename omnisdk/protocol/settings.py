@@ -15,17 +15,21 @@ from omnisdk.protocol.limits import (
     MAX_CONFIDENCE_NOISE,
     MAX_GAP,
     MAX_GUIDANCE_SCALE,
+    MAX_IDLE_MS,
     MAX_PENALTY,
     MAX_PREFIX_PADDING_MS,
     MAX_PRIOR_WEIGHT,
     MAX_SILENCE_MS,
     MAX_SLOT_LENGTH,
     MAX_SLOT_STEPS,
+    MAX_SPEED,
     MAX_STEPS,
     MAX_TEMPERATURE,
     MAX_TOP_K,
+    MIN_IDLE_MS,
     MIN_PENALTY,
     MIN_SILENCE_MS,
+    MIN_SPEED,
     MIN_STEPS,
 )
 from omnisdk.protocol.picture import Picture
@@ -161,7 +165,8 @@ class ServerVad(Struct, tag_field="type", tag="server_vad", kw_only=True):
 
     threshold: probability of speech from which on it is speech. prefix_padding_ms: kept of what came before it.
     silence_duration_ms: that ends the turn. create_response: whether the end of a turn is answered.
-    interrupt_response: whether speech cancels the answer that is being made.
+    interrupt_response: whether speech cancels the answer that is being made. idle_timeout_ms: so long after an answer
+    was made and heard, the user's silence is answered too; None never does.
     """
 
     threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
@@ -169,7 +174,7 @@ class ServerVad(Struct, tag_field="type", tag="server_vad", kw_only=True):
     silence_duration_ms: Annotated[int, Meta(ge=MIN_SILENCE_MS, le=MAX_SILENCE_MS)] = 500
     create_response: bool = True
     interrupt_response: bool = True
-    idle_timeout_ms: int | None = None
+    idle_timeout_ms: Annotated[int, Meta(ge=MIN_IDLE_MS, le=MAX_IDLE_MS)] | None = None
 
 
 class SemanticVad(Struct, tag_field="type", tag="semantic_vad", kw_only=True):
@@ -203,8 +208,10 @@ class AudioInput(Struct, kw_only=True):
 
 
 class AudioOutput(Struct, kw_only=True):
+    """speed: of what is said, beside the model's own; the pitch stays."""
+
     format: AudioFormat | UnsetType = UNSET
-    speed: float | UnsetType = UNSET
+    speed: Annotated[float, Meta(ge=MIN_SPEED, le=MAX_SPEED)] | UnsetType = UNSET
     voice: str | dict[str, Any] | UnsetType = UNSET
 
 
@@ -231,6 +238,24 @@ class ToolChoiceFunction(Struct, tag_field="type", tag="function", kw_only=True)
 ToolChoice = Literal["none", "auto", "required"] | ToolChoiceFunction
 
 
+class TokenLimits(Struct, kw_only=True):
+    """post_instructions: how many tokens of the conversation the model reads, its instructions not counted."""
+
+    post_instructions: Annotated[int, Meta(ge=1)] | None = None
+
+
+class RetentionRatio(Struct, tag_field="type", tag="retention_ratio", kw_only=True):
+    """When the conversation is too long, so much of what may be read is kept of it, the newest."""
+
+    retention_ratio: Annotated[float, Meta(ge=0, le=1)]
+    token_limits: TokenLimits | None = None
+
+
+Truncation = Literal["auto", "disabled"] | RetentionRatio
+Included = Literal["item.input_audio_transcription.logprobs"]
+LOGPROBS: Included = "item.input_audio_transcription.logprobs"
+
+
 class SessionSettings(Struct, tag_field="type", tag="realtime", kw_only=True):
     """The `session` object of session.update, session.created and session.updated."""
 
@@ -244,11 +269,11 @@ class SessionSettings(Struct, tag_field="type", tag="realtime", kw_only=True):
     tool_choice: ToolChoice | UnsetType = UNSET
     parallel_tool_calls: bool | UnsetType | None = UNSET
     max_output_tokens: TokenLimit | UnsetType = UNSET
-    truncation: str | dict[str, Any] | UnsetType | None = UNSET
+    truncation: Truncation | UnsetType | None = UNSET
     reasoning: dict[str, Any] | UnsetType | None = UNSET
     tracing: str | dict[str, Any] | UnsetType | None = UNSET
     prompt: dict[str, Any] | UnsetType | None = UNSET
-    include: list[str] | UnsetType | None = UNSET
+    include: list[Included] | UnsetType | None = UNSET
     omni: OmniSettings | UnsetType = UNSET
 
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,6 +30,7 @@ from runtime.server.assets import AssetStore
 from runtime.server.capabilities import details_of
 from runtime.server.changing import told_changes
 from runtime.server.content import Content, Spoken, Written
+from runtime.server.hearing import Heard, tell_heard
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox
 from runtime.server.partials import PNG, PartialStream, fits_a_frame
@@ -39,21 +41,12 @@ TRANSCRIPT, REPLY = "transcript", "text"
 
 
 @dataclass(frozen=True)
-class Heard:
-    """The user's speech that a transcript belongs to."""
-
-    item_id: str
-    content_index: int
-    seconds: float
-
-
-@dataclass(frozen=True)
 class AnswerPlan:
     """What is fixed when a response begins.
 
     outputs: what the answer holds. words: what a spoken answer says that was given its words.
     partials_told: whether the client takes omni.* events. heard: the speech of the turn that is answered.
-    encoding: of the sound that is sent. side: whether it stands outside of the conversation.
+    encoding, speed: of the sound that is sent. side: whether it stands outside of the conversation.
     """
 
     response: Response
@@ -66,6 +59,7 @@ class AnswerPlan:
     partials_told: bool
     heard: Heard | None
     encoding: Encoding = PCM
+    speed: float = 1.0
     side: bool = False
 
     @property
@@ -86,7 +80,8 @@ class AnswerPlan:
         place = {"response_id": self.response.id, "item_id": self.item_id, "output_index": 0, "content_index": 0}
         if self.speaks:
             slot = REPLY if REPLY in self.slot_names else None
-            return Spoken(slot, self.words, place, outbox, self.early, encoding=self.encoding, note_spoken=note_spoken)
+            sound: dict[str, Any] = {"encoding": self.encoding, "speed": self.speed, "note_spoken": note_spoken}
+            return Spoken(slot, self.words, place, outbox, self.early, **sound)
         # What was heard is the reply where the model only listens.
         slot = next((name for name in (REPLY, TRANSCRIPT) if name in self.slot_names), None)
         return Written(slot, place, outbox, self.early) if "text" in self.outputs and slot is not None else None
@@ -194,31 +189,15 @@ class Answer:
         """Tell what is complete and was not told yet."""
         for slot in slots:
             if slot.name == TRANSCRIPT and slot.complete and self._heard is None:
-                self.hear((slot.text or "").strip())
+                self.hear(slot)
         if self._content is not None:
             self._content.take(slots)
 
-    def hear(self, text: str) -> None:
+    def hear(self, slot: SlotState) -> None:
         """What the user said is known. Raises OutboxFullError."""
-        self._heard = text
-        heard = self.plan.heard
-        if heard is None:
-            return
-        self._rules.note_transcript(heard.item_id, heard.content_index, text)
-        if text:
-            self._outbox.put(
-                events.ConversationItemInputAudioTranscriptionDelta(
-                    item_id=heard.item_id, content_index=heard.content_index, delta=text
-                )
-            )
-        self._outbox.put(
-            events.ConversationItemInputAudioTranscriptionCompleted(
-                item_id=heard.item_id,
-                content_index=heard.content_index,
-                transcript=text,
-                usage=events.SpeechDuration(seconds=heard.seconds),
-            )
-        )
+        self._heard = (slot.text or "").strip()
+        if self.plan.heard is not None:
+            tell_heard(self.plan.heard, slot, self._rules, self._outbox)
 
     def heard(self, before: "Answer") -> None:
         """What the user said was told already, by an answer that stood in this one's place."""

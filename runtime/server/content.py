@@ -18,7 +18,7 @@ from omnisdk.protocol.events import ServerEvent
 from omnisdk.protocol.items import ContentPart, OutputAudio, OutputText
 from runtime.engine.output import SlotState, Sound, Speaker
 from runtime.server.outbox import Outbox
-from runtime.server.sound import wire_chunks
+from runtime.server.sound import Pace, wire_chunks
 
 log = logging.getLogger(__name__)
 GROWTH = 1.5  # each stretch of speech is so much longer than all before: one costs as much as saying all so far
@@ -138,7 +138,7 @@ class Written:
 class Spoken:
     """words: what is said, where it was given; else it is read from `slot`, if the recipe writes it at all.
 
-    encoding: of the sound as it is sent. note_spoken: told how many milliseconds more are sent.
+    encoding, speed: of the sound as it is sent. note_spoken: told how many milliseconds more are sent.
     """
 
     def __init__(
@@ -150,12 +150,14 @@ class Spoken:
         early: bool = False,
         *,
         encoding: Encoding = PCM,
+        speed: float = 1.0,
         note_spoken: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._text = GrowingText(slot, early)
         self._encoding, self._note_spoken = encoding, note_spoken
         self._slot, self._given, self._place, self._outbox = slot, words, place, outbox
         self._voice: _Voice | None = None
+        self._pace = Pace(speed)
 
     @property
     def words(self) -> str | None:
@@ -184,7 +186,7 @@ class Spoken:
                 self._tell_words(self._given)
         render = self._voice.say(slot)
         if render is not None:
-            self._outbox.put_rendered(lambda: self._told_sound(render))
+            self._outbox.put_rendered(lambda: self._told_sound(lambda: self._pace.push(render())))
 
     def _tell_words(self, new: str) -> None:
         if new:
@@ -211,6 +213,7 @@ class Spoken:
 
     def end(self) -> None:
         words = self.so_far
+        self._outbox.put_rendered(lambda: self._told_sound(self._pace.end))
         self._outbox.put(
             events.ResponseOutputAudioDone(**self._place),
             events.ResponseOutputAudioTranscriptDone(**self._place, transcript=words),

@@ -33,6 +33,7 @@ class Listening:
         self._on_turn, self._on_speech = on_turn, on_speech
         self._detector: TurnDetector | None = None
         self._item_id = ""  # of the turn that is being spoken
+        self._answered_ms: int | None = None  # where the last answer ended, if nothing was said since
 
     async def append(self, audio: bytes) -> None:
         """Sound in the session's input format. Raises ProtocolError."""
@@ -51,7 +52,28 @@ class Listening:
         """A turn of all there is. Raises ProtocolError."""
         committed = self._rules.commit_audio(self._item_id or None)
         self._end_turn()
+        self._answered_ms = None
         self._on_turn(committed, False)
+
+    def note_answer(self) -> None:
+        """An answer was sent whole; what comes now is the user's time to speak."""
+        self._answered_ms = None if self._speaking else self._rules.input.ends_ms
+
+    def commit_silence(self) -> None:
+        """A turn in which nothing was said since the last answer, if that is so. Raises ProtocolError."""
+        begins_ms, self._answered_ms = self._answered_ms, None
+        if begins_ms is None or self._speaking:
+            return
+        item_id, ends_ms = self._new_id("item"), self._rules.input.ends_ms
+        committed = self._rules.commit_silence(item_id)
+        self._outbox.put(
+            events.InputAudioBufferTimeoutTriggered(audio_start_ms=begins_ms, audio_end_ms=ends_ms, item_id=item_id)
+        )
+        self._on_turn(committed, True)
+
+    @property
+    def _speaking(self) -> bool:
+        return self._detector is not None and self._detector.speaking
 
     def clear(self) -> None:
         self._rules.clear_audio()
@@ -79,6 +101,7 @@ class Listening:
             buffer.drop_before(buffer.ends_ms - detector.settings.prefix_padding_ms - KEPT_MS)
 
     def _start(self, detector: TurnDetector, started: SpeechStarted) -> None:
+        self._answered_ms = None
         self._rules.input.drop_before(started.at_ms)
         self._item_id = self._new_id("item")
         begins_ms = self._rules.input.begins_ms

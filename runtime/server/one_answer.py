@@ -54,7 +54,7 @@ class OneAnswer:
             tenant=session_id,
             tell_error=lambda error, _: None,  # nothing is changed while it is made
             on_overflow=lambda: None,  # there is room for all of it
-            on_end=lambda: None,
+            on_end=lambda _: None,
         )
 
     async def begin(self, wanted: ResponseSettings) -> None:

@@ -24,7 +24,7 @@ from runtime.engine.given import Given
 from runtime.engine.output import EngineOutput, Finished, Started, Usage
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import GenerationRequest, Part, SpeechPart, TextPart, Turn
-from runtime.server.answer import Answer, AnswerPlan, Heard
+from runtime.server.answer import TRANSCRIPT, Answer, AnswerPlan
 from runtime.server.assets import AssetStore
 from runtime.server.call_answer import CallAnswer
 from runtime.server.changing import changes_of, steering_of, tuning_of
@@ -32,6 +32,7 @@ from runtime.server.editing import edits_of, no_such_canvas, opened_by
 from runtime.server.engine_bridge import EngineBridge
 from runtime.server.generation import check_generation, limited, with_generation
 from runtime.server.given import read_given
+from runtime.server.hearing import Heard
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.parts import read_item
@@ -65,7 +66,8 @@ class Responses:
 
     parts: what the model reads of each item of the conversation; finished answers are put there.
     tell_error: sends an error to the client. on_overflow: told when the client reads too slowly.
-    on_end: called when an answer of the conversation has ended.
+    on_end: called with the item when an answer of the conversation has ended. left_to_answer: asked, when an answer
+    begins that hears what was said in an item, whether it is to tell it.
     """
 
     def __init__(
@@ -81,11 +83,13 @@ class Responses:
         tenant: str,
         tell_error: Callable[[ProtocolError, str | None], None],
         on_overflow: Callable[[], None],
-        on_end: Callable[[], None],
+        on_end: Callable[[str], None],
+        left_to_answer: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._model, self._rules, self._parts, self._outbox = model, rules, parts, outbox
         self._assets, self._asset_url, self._tenant = assets, asset_url, tenant
         self._tell_error, self._on_overflow, self._on_end = tell_error, on_overflow, on_end
+        self._left_to_answer = left_to_answer
         self._bridge = EngineBridge(engine)
         self._conversation_id = new_id("conv")
         self._answers: dict[str, Answer] = {}  # by response
@@ -115,7 +119,7 @@ class Responses:
         task = None if offer.forced else choose_task(self._model, turns, omni)
         begun_with = replace(begun_with, changes=await self._changes(omni, turns if task is None else task.turns))
         self._rules.check_response(wanted)  # a turn that was heard may have been answered meanwhile
-        plan = self._plan(wanted, omni, _heard(items, parts))
+        plan = self._plan(wanted, omni, self._to_tell(_heard(items, parts), offer, task))
         answer = self._enter(Answer, plan if task is None or offer.tools else _planned(plan, task))
         answer.begin()
         if offer.tools:
@@ -232,8 +236,14 @@ class Responses:
             partials_told=self._rules.opted_in,
             heard=heard,
             encoding=self._rules.output_encoding(wanted),
+            speed=self._rules.speed(wanted),
             side=side,
         )
+
+    def _to_tell(self, heard: Heard | None, offer: Offer, task: Task | None) -> Heard | None:
+        """The speech whose transcript an answer tells: that which it writes down on its way."""
+        writes = offer.tools or (task is not None and any(slot.name == TRANSCRIPT for slot in task.recipe.slots))
+        return heard if heard is not None and writes and self._left_to_answer(heard.item_id) else None
 
     def _token_limit(self, wanted: ResponseSettings) -> TokenLimit:
         own, general = wanted.max_output_tokens, self._rules.settings.max_output_tokens
@@ -413,7 +423,7 @@ class Responses:
             self._keep(answer)
         if not answer.plan.side:
             self._parts[answer.plan.item_id] = answer.parts
-            self._on_end()
+            self._on_end(answer.plan.item_id)
 
     def _keep(self, answer: Answer) -> None:
         """For forks; of too many the oldest is let go."""

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from omnisdk.protocol import errors, events, limits, wire
 from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.events import ServerEvent
 from omnisdk.protocol.items import Message, OutputAudio
 from omnisdk.protocol.picture import Picture
 from omnisdk.protocol.session import Committed, Placed, SessionRules, new_session_settings
@@ -18,6 +19,8 @@ from runtime.server.assets import AssetStore
 from runtime.server.capabilities import capabilities_of
 from runtime.server.frames import frame_bytes
 from runtime.server.generation import check_generation
+from runtime.server.hearing import Hearing
+from runtime.server.idle_timer import IdleTimer
 from runtime.server.listening import Listening
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
@@ -57,6 +60,7 @@ class RealtimeSession:
             max_speech_s=model.max_speech_s,
         )
         self._parts: dict[str, tuple[Part, ...]] = {}  # what the model reads of each item
+        self._hearing = Hearing(engine, model, self._rules, outbox, new_id, tenant=self.id, on_overflow=on_overflow)
         self._responses = Responses(
             engine,
             model,
@@ -68,8 +72,10 @@ class RealtimeSession:
             tenant=self.id,
             tell_error=self.tell_error,
             on_overflow=on_overflow,
-            on_end=self._answer_next,
+            on_end=self._answered,
+            left_to_answer=self._hearing.leave,
         )
+        self._idle = IdleTimer(self._silence)
         self._listening = Listening(self._rules, outbox, new_id, self._take_turn, self._responses.interrupt)
         self._answering: set[asyncio.Task[None]] = set()
         self._seen: ImagePart | None = None  # shown, and not taken by a turn yet
@@ -118,6 +124,8 @@ class RealtimeSession:
 
     def close(self) -> None:
         """The client is gone: nothing more is made for it."""
+        self._idle.stop()
+        self._hearing.close()
         self._responses.close()
 
     async def _take(self, event: events.ClientEvent) -> None:
@@ -148,6 +156,7 @@ class RealtimeSession:
             case events.ConversationItemDelete():
                 self._rules.delete_item(event.item_id)
                 self._parts.pop(event.item_id, None)
+                self._hearing.forget(event.item_id)
                 self._outbox.put(events.ConversationItemDeleted(item_id=event.item_id))
             case events.ConversationItemTruncate():
                 self._truncate_item(event)
@@ -173,11 +182,13 @@ class RealtimeSession:
     def _take_turn(self, committed: Committed, answered: bool) -> None:
         """A turn that was spoken. answered: whether the client leaves it to the server to answer it."""
         item_id = str(committed.placed.item.id)
-        self._parts[item_id] = self._with_seen((SpeechPart(committed.pcm, committed.rate_hz),))
+        speech = SpeechPart(committed.pcm, committed.rate_hz)
+        self._parts[item_id] = self._with_seen((speech,))
         self._outbox.put(
             events.InputAudioBufferCommitted(item_id=item_id, previous_item_id=committed.placed.previous_item_id)
         )
         self._tell_placed(committed.placed)
+        self._hearing.begin(item_id, speech)
         self._turn_waits = self._turn_waits or answered
 
     async def _create_item(self, event: events.ConversationItemCreate) -> None:
@@ -252,8 +263,34 @@ class RealtimeSession:
             self._turn_waits = False
             await self._responses.create(ResponseSettings())
 
+    def _answered(self, item_id: str) -> None:
+        """Called when an answer of the conversation has ended."""
+        self._answer_next()
+        if self._rules.idle_timeout_ms is not None:
+            self._outbox.put_rendered(lambda: self._wait_for_speech(item_id))
+
+    async def _wait_for_speech(self, item_id: str) -> Sequence[ServerEvent]:
+        """Called when all of an answer was sent; from now on the client plays it, and then waits for its user."""
+        idle_ms = self._rules.idle_timeout_ms
+        if idle_ms is not None:
+            self._listening.note_answer()
+            self._idle.begin((self._rules.spoken_ms(item_id) + idle_ms) / 1000)
+        return []
+
+    def _silence(self) -> None:
+        """Called when nothing was said for too long after an answer."""
+        if self._rules.idle_timeout_ms is None or self._rules.active_response_id is not None:
+            return
+        try:
+            self._listening.commit_silence()
+        except ProtocolError as error:
+            self.tell_error(error)
+        except OutboxFullError:
+            self._on_overflow()
+        self._answer_next()
+
     def _answer_next(self) -> None:
-        """Called when an answer has ended."""
+        """A turn that waits is answered, though nobody asks for it now."""
         if self._turn_waits:
             task = asyncio.get_running_loop().create_task(self._answer_told())
             self._answering.add(task)

@@ -14,7 +14,7 @@ from omnisdk.protocol import errors, events, limits
 from omnisdk.protocol.audio import PCM
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import InputText, Message
-from omnisdk.protocol.settings import OmniSettings, ResponseSettings
+from omnisdk.protocol.settings import AudioOutput, AudioSettings, OmniSettings, ResponseSettings
 from runtime.engine.engine import Engine
 from runtime.engine.request import TextPart
 from runtime.server.http_body import read_json
@@ -36,7 +36,7 @@ class SpeechRequest(Struct, kw_only=True):
     input: Annotated[str, Meta(min_length=1, max_length=limits.MAX_TEXT_LENGTH)]
     response_format: Literal["mp3", "opus", "flac", "wav", "pcm"] = "mp3"
     stream_format: Literal["audio", "sse"] = "audio"
-    speed: float = 1.0
+    speed: Annotated[float, Meta(ge=limits.MIN_SPEED, le=limits.MAX_SPEED)] = 1.0
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     model: Any = None
     voice: Any = None
@@ -67,12 +67,6 @@ class Speech:
                 code=errors.UNSUPPORTED_VALUE,
                 param="model",
             )
-        if wanted.speed != 1.0:
-            raise ProtocolError(
-                f"speed {wanted.speed:g} came; this model speaks at its own; send 1.0 or leave it out",
-                code=errors.UNSUPPORTED_VALUE,
-                param="speed",
-            )
 
 
 class _Speaking:
@@ -86,7 +80,8 @@ class _Speaking:
     async def begin(self) -> bytes:
         """The first piece. Until it is there, an error can still be told with a status. Raises ProtocolError."""
         try:
-            await self._answer.begin(ResponseSettings(omni=_settings(self._wanted)))
+            paced = AudioSettings(output=AudioOutput(speed=self._wanted.speed))
+            await self._answer.begin(ResponseSettings(omni=_settings(self._wanted), audio=paced))
             return await anext(self._pieces)
         except StopAsyncIteration:
             self._answer.close()

@@ -121,10 +121,9 @@ class TestStockClient:
 
     def test_what_it_may_not_do_is_told(self, client: OpenAI) -> None:
         with client.realtime.connect(model="any-name") as connection:
-            vad: Any = {"type": "server_vad", "idle_timeout_ms": 5_000}
-            connection.session.update(session={"type": "realtime", "audio": {"input": {"turn_detection": vad}}})
+            connection.session.update(session={"type": "realtime", "prompt": {"id": "pmpt_1"}})
             error = next(event.error for event in connection if event.type == "error")
-            assert error.param == "session.audio.input.turn_detection.idle_timeout_ms"
+            assert error.param == "session.prompt"
             assert ask_in_words(connection, "a red ball")[-1].response.status == "completed"
 
     def test_its_list_of_models(self, client: OpenAI) -> None:
@@ -210,6 +209,12 @@ class TestAudio:
             plain.say("good morning")
             item_id = plain.answer()["output"][0]["id"]
             plain.ask({"type": "conversation.item.retrieve", "item_id": item_id}, "conversation.item.retrieved")
+            fast = {"audio": {"output": {"speed": 1.5}}}
+            plain.ask({"type": "session.update", "session": fast}, "session.updated")
+            before = len(plain.seen)
+            plain.answer()
+            sound = [event["delta"] for event in plain.seen[before:] if event["type"] == "response.output_audio.delta"]
+            assert sum(len(base64.b64decode(delta)) for delta in sound) == pytest.approx(2 * 24_000 * 2, abs=8)
             truncate = {"item_id": item_id, "content_index": 0, "audio_end_ms": 10}
             plain.ask({"type": "conversation.item.truncate", **truncate}, "conversation.item.truncated")
             plain.answer(output_modalities=["text"], metadata={"omni_output": "image"})

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from omnisdk.protocol.settings import FunctionTool
-from runtime.engine.output import Finished
+from runtime.engine.output import Finished, SlotState
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import SpeechPart, TextPart, Turn
 from runtime.server.model_card import ModelCard
@@ -35,7 +35,7 @@ class Undecided(Exception):  # noqa: N818 - it is an end, not always an error
 class Deciding:
     """ask: has the model fill a recipe. hear: told what the user said, when he spoke."""
 
-    def __init__(self, model: ModelCard, ask: Ask, hear: Callable[[str], None]) -> None:
+    def __init__(self, model: ModelCard, ask: Ask, hear: Callable[[SlotState], None]) -> None:
         self._model, self._ask, self._hear = model, ask, hear
 
     async def decide(self, offer: Offer, turns: Sequence[Turn]) -> Call | None:
@@ -56,8 +56,8 @@ class Deciding:
         if not spoken or recipe is None:
             return turns
         finished = await self._whole(recipe, (replace(last, parts=spoken),))
+        self._hear(finished.slots[0])
         words = (finished.slots[0].text or "").strip()
-        self._hear(words)
         written = tuple(part for part in last.parts if not isinstance(part, SpeechPart))
         return [*turns[:-1], replace(last, parts=(*written, TextPart(words)))]
 

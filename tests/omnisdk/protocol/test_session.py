@@ -26,6 +26,7 @@ from omnisdk.protocol.limits import BYTES_PER_SECOND, WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.picture import Picture
 from omnisdk.protocol.session import SessionRules, new_session_settings
 from omnisdk.protocol.settings import (
+    LOGPROBS,
     AudioFormat,
     AudioInput,
     AudioOutput,
@@ -96,11 +97,31 @@ class TestSettings:
         rules.update(SessionSettings(audio=AudioSettings(input=AudioInput(turn_detection=None))))
         assert rules.turn_detection is None
 
-    def test_an_idle_timeout_is_refused(self, rules: SessionRules) -> None:
+    def test_an_idle_timeout(self, rules: SessionRules) -> None:
+        assert rules.idle_timeout_ms is None
         detection = ServerVad(idle_timeout_ms=5_000)
-        wanted = SessionSettings(audio=AudioSettings(input=AudioInput(turn_detection=detection)))
-        param = "session.audio.input.turn_detection.idle_timeout_ms"
-        assert_refused(lambda: rules.update(wanted), errors.UNSUPPORTED_VALUE, param, "leave it out")
+        rules.update(SessionSettings(audio=AudioSettings(input=AudioInput(turn_detection=detection))))
+        assert rules.idle_timeout_ms == 5_000
+
+    def test_silence_is_a_turn_however_short(self, rules: SessionRules) -> None:
+        rules.append_audio(pcm(0.02))
+        committed = rules.commit_silence("item_a")
+        assert len(committed.pcm) == committed.rate_hz * limits.MIN_SPEECH_MS // 1000
+        assert [item.id for item in rules.items] == ["item_a"]
+        assert rules.input.seconds == 0
+
+    def test_what_a_transcript_tells(self, rules: SessionRules) -> None:
+        assert not rules.transcription_wanted
+        assert not rules.logprobs_told
+        heard = AudioSettings(input=AudioInput(transcription={"model": "any"}))
+        rules.update(SessionSettings(audio=heard, include=[LOGPROBS]))
+        assert rules.transcription_wanted
+        assert rules.logprobs_told
+
+    def test_a_stored_prompt_is_refused(self, rules: SessionRules) -> None:
+        wanted = SessionSettings(prompt={"id": "pmpt_1"})
+        assert_refused(lambda: rules.update(wanted), errors.UNSUPPORTED_VALUE, "session.prompt", "as instructions")
+        rules.update(SessionSettings(prompt=None))
 
     def test_telephone_audio(self, rules: SessionRules) -> None:
         both = AudioFormat(type="audio/pcmu")
@@ -117,9 +138,11 @@ class TestSettings:
         param = "session.audio.input.format"
         assert_refused(lambda: rules.update(change), errors.UNSUPPORTED_VALUE, param, "24000 Hz or audio/pcmu at 8000")
 
-    def test_another_speed_is_refused(self, rules: SessionRules) -> None:
-        change = SessionSettings(audio=AudioSettings(output=AudioOutput(speed=1.5)))
-        assert_refused(lambda: rules.update(change), errors.UNSUPPORTED_VALUE, "session.audio.output.speed", "1.5")
+    def test_speed_is_the_responses_own_or_the_sessions(self, rules: SessionRules) -> None:
+        assert rules.speed(ResponseSettings()) == 1.0
+        rules.update(SessionSettings(audio=AudioSettings(output=AudioOutput(speed=1.5))))
+        assert rules.speed(ResponseSettings()) == 1.5
+        assert rules.speed(ResponseSettings(audio=AudioSettings(output=AudioOutput(speed=0.5)))) == 0.5
 
     def test_audio_answers_are_refused(self, rules: SessionRules) -> None:
         wanted = SessionSettings(output_modalities=["audio"])
@@ -385,7 +408,7 @@ class TestResponse:
         ("wanted", "param"),
         [
             (ResponseSettings(output_modalities=["audio"]), "response.output_modalities"),
-            (ResponseSettings(audio=AudioSettings(output=AudioOutput(speed=2.0))), "response.audio.output.speed"),
+            (ResponseSettings(prompt={"id": "pmpt_1"}), "response.prompt"),
             (ResponseSettings(tool_choice="required"), "response.tool_choice"),
         ],
     )

@@ -1,6 +1,7 @@
 """Turns of a real voice over a real socket, detected by the real detector."""
 
 import base64
+import time
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,3 +124,50 @@ def test_a_commit_by_hand_ends_the_turn(client: WireClient) -> None:
     say(client, voice())
     item_id = client.until("input_audio_buffer.speech_started")["item_id"]
     assert client.ask({"type": "input_audio_buffer.commit"}, "input_audio_buffer.committed")["item_id"] == item_id
+
+
+class TestSilence:
+    """After an answer, `idle_timeout_ms`."""
+
+    def test_is_answered_once_it_lasts(self, client: WireClient, engine: ScriptedEngine) -> None:
+        engine.speech_s = 0.1
+        listen(client, idle_timeout_ms=300)
+        client.ask({"type": "session.update", "session": {"output_modalities": ["audio"]}}, "session.updated")
+        client.say("good morning")
+        client.answer()
+        began = time.monotonic()
+        say(client, silence(1))
+        told = client.until("input_audio_buffer.timeout_triggered")
+        assert time.monotonic() - began >= 0.3 + 0.1 - 0.05  # the answer is heard first
+        assert 0 <= told["audio_start_ms"] <= told["audio_end_ms"] <= 1_000
+        assert client.until("input_audio_buffer.committed")["item_id"] == told["item_id"]
+        assert client.until("response.done")["response"]["status"] == "completed"
+        (part,) = engine.submitted[-1].turns[-1].parts[-1:]
+        assert isinstance(part, SpeechPart)
+        listen(client)  # or silence is answered for ever
+
+    def test_speech_into_the_answer_is_none(self, client: WireClient, engine: ScriptedEngine) -> None:
+        listen(client, idle_timeout_ms=100, create_response=False, interrupt_response=False)
+        client.say("good morning")
+        engine.hold = True
+        client.ask({"type": "response.create"}, "response.created")
+        say(client, voice()[: RATE_HZ * 2])
+        client.until("input_audio_buffer.speech_started")
+        engine.hold = False
+        client.until("response.done")
+        time.sleep(0.3)
+        client.ask({"type": "input_audio_buffer.clear"}, "input_audio_buffer.cleared")
+        assert "input_audio_buffer.timeout_triggered" not in client.types()
+
+    def test_another_answer_begins_it_anew(self, client: WireClient, engine: ScriptedEngine) -> None:
+        listen(client, idle_timeout_ms=100)
+        client.say("good morning")
+        client.answer()
+        engine.hold = True
+        client.send({"type": "response.create"})
+        client.until("response.created")
+        before = len(client.seen)
+        time.sleep(0.3)
+        engine.hold = False
+        client.until("response.done")
+        assert "input_audio_buffer.timeout_triggered" not in client.types()[before:]

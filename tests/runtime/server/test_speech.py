@@ -60,10 +60,15 @@ def test_streamed_as_events(client: openai.OpenAI) -> None:
     assert '"type":"speech.audio.done","usage":{"input_tokens":3' in told
 
 
+def test_faster(client: openai.OpenAI) -> None:
+    slow, fast = (say(client, response_format="pcm", speed=speed) for speed in (1.0, 2.0))
+    assert len(fast) == pytest.approx(len(slow) / 2, abs=4)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"speed": 2.0}, "speed 2 came"),
+        ({"speed": 5.0}, "speed: .*0.25 to 4"),
         ({"response_format": "aac"}, "response_format: .*'aac'.*'mp3'"),
         ({"extra_body": {"colour": 1}}, "unknown parameter 'colour'"),
     ],

@@ -24,7 +24,7 @@ class Script:
     says: dict[str, str]
     status: str = "completed"
     asked: list[tuple[str, tuple[Turn, ...]]] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)
+    heard: list[str | None] = field(default_factory=list)
 
     async def ask(self, recipe: Recipe, turns: tuple[Turn, ...]) -> Finished:
         self.asked.append((recipe.name, turns))
@@ -35,7 +35,7 @@ class Script:
         return Finished("r", self.status, tuple(slots), Usage(), 1)  # type: ignore[arg-type]
 
     def deciding(self) -> Deciding:
-        return Deciding(MODEL, self.ask, self.heard.append)
+        return Deciding(MODEL, self.ask, lambda slot: self.heard.append(slot.text))
 
 
 def user(*parts: TextPart | SpeechPart) -> list[Turn]:
@@ -59,7 +59,7 @@ def test_speech_is_written_down_before_it_is_judged() -> None:
     script = Script({"transcript": " the light "})
     call = asyncio.run(script.deciding().decide(Offer((LIGHT, TIMER), forced=False), user(SPEECH)))
     assert call is not None
-    assert (call.tool, script.heard) == (LIGHT, ["the light"])
+    assert (call.tool, script.heard) == (LIGHT, [" the light "])
     assert call.turns[-1].parts == (TextPart("the light"),)
 
 
