@@ -101,14 +101,14 @@ def log_mel(samples: Tensor, num_bins: int = 128) -> Tensor:
 
 
 @cache
-def mel_filters(num_bins: int) -> Tensor:
-    """Triangles of equal area on Slaney's mel scale, 0 Hz to Nyquist: (FFT_SIZE // 2 + 1, bins)."""
-    top = SLANEY_BREAK_HZ / SLANEY_LINEAR_HZ + math.log(SAMPLE_RATE_HZ / 2 / SLANEY_BREAK_HZ) / SLANEY_LOG_STEP
+def mel_filters(num_bins: int, fft_size: int = FFT_SIZE, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Tensor:
+    """Triangles of equal area on Slaney's mel scale, 0 Hz to Nyquist: (fft_size // 2 + 1, bins)."""
+    top = SLANEY_BREAK_HZ / SLANEY_LINEAR_HZ + math.log(sample_rate_hz / 2 / SLANEY_BREAK_HZ) / SLANEY_LOG_STEP
     mels = torch.linspace(0, top, num_bins + 2, dtype=torch.float64)
     break_mel = SLANEY_BREAK_HZ / SLANEY_LINEAR_HZ
     beyond = SLANEY_BREAK_HZ * ((mels - break_mel) * SLANEY_LOG_STEP).exp()
     edges = torch.where(mels < break_mel, mels * SLANEY_LINEAR_HZ, beyond)
-    hz = torch.linspace(0, SAMPLE_RATE_HZ / 2, FFT_SIZE // 2 + 1, dtype=torch.float64)[:, None]
+    hz = torch.linspace(0, sample_rate_hz / 2, fft_size // 2 + 1, dtype=torch.float64)[:, None]
     up = (hz - edges[:-2]) / (edges[1:-1] - edges[:-2])
     down = (edges[2:] - hz) / (edges[2:] - edges[1:-1])
     return (torch.minimum(up, down).clamp(min=0) * 2 / (edges[2:] - edges[:-2])).float()

@@ -61,6 +61,7 @@ class Canvas:
     token_ids: (length,) int64, `mask_id` where open.
     positions: (length,) float32, what rotary embeddings turn by; fractional where text is laid along speech.
     image_cells: (length,) int64, row-major cell of a picture position, -1 elsewhere.
+    spoken: (length,) int64, the text token that is being said at a position of speech, -1 elsewhere.
     confidence: (length,) float32, probability a token had when it was chosen; 1 in the prompt, 0 where masked.
     pinned: (length,) bool, tokens that a person put or kept there: they stay until he asks otherwise.
     """
@@ -73,8 +74,11 @@ class Canvas:
     speech: tuple[SpeechRows, ...] = ()
     confidence: Tensor = field(default_factory=lambda: torch.empty(0))
     pinned: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
+    spoken: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
 
     def __post_init__(self) -> None:
+        if not len(self.spoken):
+            object.__setattr__(self, "spoken", torch.full_like(self.token_ids, -1))
         if not len(self.confidence):
             object.__setattr__(self, "confidence", (self.token_ids != self.mask_id).float())
         if not len(self.pinned):

@@ -10,6 +10,7 @@ from runtime.diffusion.commit import CommitRule
 Schedule = Literal["linear", "cosine"]
 ConfidenceRule = Literal["probability", "margin", "entropy"]
 Fidelity = Literal["corrected", "reference"]
+PROMPT = "prompt"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class SlotRecipe:
     guidance_scale: 0 is off; scores = without + (1 + scale) * (with - without the prompt).
     lead: text that stands before the slot, given. choices: where there are any, the slot says one of them: they are
         weighed against each other in one step, and its length follows from them.
+    says: whose words a speech slot says and along which it lies: PROMPT, what the user wrote, or the name of an earlier
+        text slot. None: it says what it likes.
     position_stride: None: a token takes the next position in line; a number: the slot lies along the speech rows of
         the prompt, this many rotary positions a token.
     """
@@ -68,6 +71,7 @@ class SlotRecipe:
     guidance_scale: float = 0.0
     lead: str = ""
     choices: tuple[str, ...] = ()
+    says: str | None = None
     position_stride: float | None = None
 
     def settled(self, counts: Mapping[str, int]) -> "SlotRecipe":
@@ -115,6 +119,10 @@ PICTURE = SlotRecipe(
 )
 REPLY = SlotRecipe("text", "text", TEXT_LENGTH, steps=4, commit="threshold", commit_bound=0.5)
 
+# A spoken answer says what the text slot says, which is written first; 4.4 s are the longest that text can take.
+SPEECH = SlotRecipe("speech", "speech", length=250, steps=4, says=PROMPT)
+SPOKEN = replace(SPEECH, length=110, says="text")
+
 # What the embedded model was trained to do.
 EMBEDDED_RECIPES = by_name(
     Recipe("text_to_image", (PICTURE, REPLY)),
@@ -122,6 +130,17 @@ EMBEDDED_RECIPES = by_name(
     Recipe("speech_to_text", (TRANSCRIPT,)),
     Recipe("image_to_text", (REPLY,)),
     Recipe("speech_and_image_to_text", (TRANSCRIPT, REPLY)),
+)
+
+# What it does besides where it has a voice.
+SPEAKING_RECIPES = EMBEDDED_RECIPES | by_name(
+    Recipe("text_to_speech", (SPEECH,)),
+    Recipe("text_to_text_and_speech", (REPLY, SPOKEN)),
+    Recipe("text_to_image_and_speech", (PICTURE, REPLY, SPOKEN)),
+    Recipe("speech_to_speech", (TRANSCRIPT, REPLY, SPOKEN)),
+    Recipe("speech_to_image_and_speech", (TRANSCRIPT, PICTURE, REPLY, SPOKEN)),
+    Recipe("image_to_speech", (REPLY, SPOKEN)),
+    Recipe("speech_and_image_to_speech", (TRANSCRIPT, REPLY, SPOKEN)),
 )
 
 # The published model's tasks with the numbers of its paper and scripts (there top_k is a default nobody set).

@@ -47,7 +47,7 @@ class Pass:
     def run(self, backbone: Backbone, device: torch.device) -> dict[int, Tensor]:
         """Scores by index of the item, float32 on the CPU."""
         batch = self.batch.to(device)
-        embedded = batch.put_speech(backbone.embed(batch.token_ids, batch.image_cells))
+        embedded = batch.put_speech(backbone.embed(batch.token_ids, batch.image_cells, batch.spoken))
         bias = padding_bias(batch.lengths, batch.token_ids.shape[1], embedded.dtype)
         hidden = backbone.hidden(embedded, batch.positions, bias, self.rows.to(device))
         return {

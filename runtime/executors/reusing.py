@@ -11,7 +11,7 @@ from runtime.models.backbone import Backbone
 def scores_with(item: ForwardItem, reuse: Reuse, backbone: Backbone, device: torch.device) -> Tensor:
     """(rows, size of the vocabulary) float32 on the CPU. A refresh gives what a pass without memory gives, exactly."""
     batch = Batch.of([item.canvas]).to(device)
-    embedded = batch.put_speech(backbone.embed(batch.token_ids, batch.image_cells))
+    embedded = batch.put_speech(backbone.embed(batch.token_ids, batch.image_cells, batch.spoken))
     read, vocabulary = (item.rows - 1).to(device), slice(*item.vocabulary)
     remembered = None
     if reuse.memory:

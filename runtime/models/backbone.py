@@ -225,10 +225,11 @@ class Backbone(nn.Module):
         if config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
 
-    def embed(self, token_ids: Tensor, image_cells: Tensor | None = None) -> Tensor:
+    def embed(self, token_ids: Tensor, image_cells: Tensor | None = None, spoken: Tensor | None = None) -> Tensor:
         """(batch, length) ids -> (batch, length, hidden).
 
         image_cells: (batch, length), row * image_grid + column of a picture position, -1 elsewhere.
+        spoken: (batch, length), the text token that is said at a position of speech, -1 elsewhere.
         """
         embedded: Tensor = self.model.embed_tokens(token_ids)
         grid = self.config.image_grid
@@ -236,6 +237,8 @@ class Backbone(nn.Module):
             cells = image_cells.clamp(min=0)
             place = self.model.image_row_embeddings(cells // grid) + self.model.image_column_embeddings(cells % grid)
             embedded = embedded + place * (image_cells >= 0).unsqueeze(-1)
+        if spoken is not None:
+            embedded = embedded + self.model.embed_tokens(spoken.clamp(min=0)) * (spoken >= 0).unsqueeze(-1)
         return embedded
 
     def encode_speech(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
