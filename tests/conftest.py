@@ -5,6 +5,8 @@ import os
 import pytest
 from hypothesis import settings
 
+from omnisdk.pytest_plugin import scripted as scripted  # the same fixture, whether the package is installed here or not
+
 # Before anything imports torch. Tiny models are slower on many threads, and tests must not fight for cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -1,0 +1,175 @@
+"""One socket of a scripted runtime: the real rules, and the script in the place of a model."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import traceback
+from contextlib import suppress
+
+import websockets
+from websockets.asyncio.server import ServerConnection
+
+from omnisdk.conversation import item_from_wire, spoken_words
+from omnisdk.protocol import events, items, wire
+from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.session import Placed, SessionRules, new_session_settings
+from omnisdk.protocol.settings import OMNI_VERSION, ResponseSettings
+from omnisdk.testing.answering import Answering, HeardItem
+from omnisdk.testing.ears import Ears
+from omnisdk.testing.script import Said, Script, Vanish
+
+MODEL = "scripted"
+
+
+class ScriptedSession:
+    """Reads events until the client leaves; each answer is told by a task of its own."""
+
+    def __init__(self, script: Script, socket: ServerConnection) -> None:
+        self._script, self._socket = script, socket
+        opted_in = socket.subprotocol == OMNI_VERSION
+        settings = new_session_settings(new_id("sess"), MODEL)
+        self._rules = SessionRules(settings, new_id, opted_in=opted_in, speaks=True)
+        self._ears = Ears(self._rules.input)
+        self._turn_id = ""  # of the item of the turn that is being spoken
+        self._num_answered = 0  # items that were there when the last answer began
+        self._answering: Answering | None = None
+        self._task: asyncio.Task[None] | None = None  # the last answer's, which waits for those before it
+
+    async def run(self) -> None:
+        with suppress(websockets.ConnectionClosed):
+            await self._put(events.SessionCreated(session=self._rules.settings))
+            async for frame in self._socket:
+                await self._read(frame)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _read(self, frame: str | bytes) -> None:
+        event_id = None
+        try:
+            event = wire.decode_client_event(frame)
+            event_id = event.event_id
+            await self._take(event)
+        except ProtocolError as error:
+            told = events.ErrorDetails(
+                type=error.kind, code=error.code, message=error.message, param=error.param, event_id=event_id
+            )
+            await self._put(events.Error(error=told))
+
+    async def _put(self, *told: events.ServerEvent) -> None:
+        for event in told:
+            await self._socket.send(wire.encode(event))
+
+    async def _take(self, event: events.ClientEvent) -> None:
+        match event:
+            case events.SessionUpdate():
+                await self._put(events.SessionUpdated(session=self._rules.update(event.session)))
+            case events.InputAudioBufferAppend():
+                await self._hear(event.audio)
+            case events.InputAudioBufferClear():
+                self._rules.clear_audio()
+                await self._put(events.InputAudioBufferCleared())
+            case events.InputAudioBufferCommit():
+                await self._tell_committed(self._rules.commit_audio().placed)
+            case events.ConversationItemCreate():
+                await self._tell_placed(self._rules.add_item(event.item, event.previous_item_id))
+            case events.ConversationItemDelete():
+                self._rules.delete_item(event.item_id)
+                await self._put(events.ConversationItemDeleted(item_id=event.item_id))
+            case events.ConversationItemTruncate(item_id=item_id, content_index=index):
+                heard_ms = self._rules.truncate_item(item_id, index, event.audio_end_ms)
+                told = events.ConversationItemTruncated(item_id=item_id, content_index=index, audio_end_ms=heard_ms)
+                await self._put(told)
+            case events.ResponseCreate():
+                wanted = event.response or ResponseSettings()
+                self._rules.check_response(wanted)
+                self._begin(wanted)
+            case events.ResponseCancel():
+                self._rules.cancel_response(event.response_id)
+                self._stop("client_cancelled")
+            case _:
+                kind = type(event).__struct_config__.tag
+                raise ProtocolError(f"a scripted runtime takes no {kind}; script what it would do", code="not_scripted")
+
+    # Listening
+
+    async def _hear(self, audio: bytes) -> None:
+        settings = self._rules.turn_detection
+        if settings is None:
+            self._rules.append_audio(audio)
+            return
+        pcm, rate_hz = self._rules.decode_audio(audio), self._rules.input_encoding.rate_hz
+        for change, at_ms in self._ears.hear(pcm, rate_hz, settings):
+            if change == "began":
+                self._turn_id = new_id("item")
+                await self._put(events.InputAudioBufferSpeechStarted(audio_start_ms=at_ms, item_id=self._turn_id))
+                if settings.interrupt_response:
+                    self._stop("turn_detected")
+                continue
+            await self._put(events.InputAudioBufferSpeechStopped(audio_end_ms=at_ms, item_id=self._turn_id))
+            await self._tell_committed(self._rules.commit_audio(self._turn_id, until_ms=at_ms).placed)
+            if settings.create_response:
+                self._begin(ResponseSettings())
+
+    async def _tell_committed(self, placed: Placed) -> None:
+        before = placed.previous_item_id
+        await self._put(events.InputAudioBufferCommitted(item_id=str(placed.item.id), previous_item_id=before))
+        await self._tell_placed(placed)
+
+    async def _tell_placed(self, placed: Placed) -> None:
+        item, before = placed.item, placed.previous_item_id
+        await self._put(
+            events.ConversationItemAdded(item=item, previous_item_id=before),
+            events.ConversationItemDone(item=item, previous_item_id=before),
+        )
+
+    # Answering
+
+    def _begin(self, wanted: ResponseSettings) -> None:
+        before, self._task = self._task, None
+        response_id = self._rules.begin_response() if self._rules.active_response_id is None else None
+        self._task = asyncio.create_task(self._answer(wanted, response_id, before))
+
+    async def _answer(
+        self, wanted: ResponseSettings, response_id: str | None, before: asyncio.Task[None] | None
+    ) -> None:
+        try:
+            if before is not None:
+                await before
+            await self._tell_answer(wanted, response_id or self._rules.begin_response())
+        except websockets.ConnectionClosed:
+            return
+        except Exception:
+            self._script.note(f"the scripted runtime failed: {traceback.format_exc()}")
+            raise
+
+    async def _tell_answer(self, wanted: ResponseSettings, response_id: str) -> None:
+        said, heard_item = self._said()
+        following = self._script.next(said)
+        self._num_answered = len(self._rules.items)
+        await self._put(*following.told)
+        if isinstance(following.answer, Vanish):
+            self._socket.transport.abort()
+            return
+        heard = HeardItem(heard_item, following.heard) if heard_item and following.heard is not None else None
+        self._answering = Answering(self._rules, self._put, wanted, response_id, new_id)
+        await self._answering.tell(following.answer, heard)
+        self._num_answered = len(self._rules.items)
+
+    def _said(self) -> tuple[Said, str | None]:
+        """What was said since the last answer began, and the id of the last spoken item of it."""
+        fresh = self._rules.items[self._num_answered :]
+        results = [item.output for item in fresh if isinstance(item, items.FunctionCallOutput)]
+        messages = [item for item in fresh if isinstance(item, items.Message) and item.role == "user"]
+        spoken = [item for item in messages if any(isinstance(part, items.InputAudio) for part in item.content)]
+        written = [words for item in messages if (words := " ".join(spoken_words(item_from_wire(item))))]
+        return Said(written, len(spoken), results), str(spoken[-1].id) if spoken else None
+
+    def _stop(self, reason: str) -> None:
+        if self._answering is not None:
+            self._answering.stop(reason)
+
+
+def new_id(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_hex(8)}"
