@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-slow test-clients check lint protocol bench eval train
+.PHONY: help setup demo test test-slow test-clients check lint docs protocol bench eval train
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments;" \
 		"on Debian and Ubuntu install the package python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || { echo "making .venv, once (some minutes)"; $(PYTHON) -m venv .venv; }
-	$(PIP_INSTALL) -e '.[runtime,clients,dev]'
+	$(PIP_INSTALL) -e '.[runtime,clients,dev,docs]'
 	@touch $@
 
 demo: setup ## speak to the model and watch the picture form
@@ -50,8 +50,12 @@ lint: setup ## format, style, types and rules of import
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
-check: lint test ## all checks
+docs: setup ## write the documentation site to site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+check: lint docs test ## all checks
 
 bench: setup ## measure speed; the figures also go to bench.json
 	$(BIN)/omni bench all --json bench.json

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from omnisdk import AsyncClient, Response, StepEvent, Workflow, WorkflowResult
+from omnisdk import AsyncClient, Response, StepEvent, Workflow
 
 
 async def main(words: str, picture: str = "picture.png", url: str | None = None) -> None:
     async with AsyncClient(url) if url else AsyncClient.local() as omni:
+
+        def wish(subject: str) -> str:
+            return f"draw {subject}"
 
         async def draw(wish: str) -> Response:
             return await omni.ask(wish, output=["image"])
@@ -20,11 +23,11 @@ async def main(words: str, picture: str = "picture.png", url: str | None = None)
         async def keep(drawn: Response) -> str:
             return str(drawn.image.save(picture)) if drawn.image else "no picture"
 
-        flow = Workflow(lambda subject: f"draw {subject}", name="wish").step(draw).parallel(words=describe, file=keep)
+        flow = Workflow(wish).step(draw).parallel(words=describe, file=keep)
         async for event in flow.stream(words):
             if isinstance(event, StepEvent):
                 print(f"{event.step}: {event.kind}")
-            elif isinstance(event, WorkflowResult):
+            else:
                 print(event.value)
 
 
