@@ -128,6 +128,9 @@ EMBEDDED_RECIPES = by_name(
     Recipe("text_to_image", (PICTURE, REPLY)),
     Recipe("speech_to_image", (TRANSCRIPT, PICTURE, REPLY)),
     Recipe("speech_to_text", (TRANSCRIPT,)),
+    Recipe("text_to_text", (REPLY,)),
+    Recipe("text_and_image_to_image", (PICTURE, REPLY)),
+    Recipe("speech_and_image_to_image", (TRANSCRIPT, PICTURE, REPLY)),
     Recipe("image_to_text", (REPLY,)),
     Recipe("speech_and_image_to_text", (TRANSCRIPT, REPLY)),
 )

@@ -7,6 +7,7 @@ recipe, laid out as it will be served, with one masking ratio a slot (a picture 
 
 import math
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,34 +25,48 @@ from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSp
 from runtime.engine.recipe import EMBEDDED_RECIPES, Recipe
 from runtime.models.backbone import Backbone, BackboneConfig, padding_bias
 from runtime.training.data.fetch import cache_folder
+from runtime.training.growth import grown
 from runtime.training.heard import HeardUtterance, load_heard
 from runtime.training.image_tokenizer import CONFIG as IMAGE_CONFIG
 from runtime.training.muon import Muon
+from runtime.training.outside import UNKNOWN, other_things, small_talk
 from runtime.training.pictures import DRAWN_STYLE, READ_STYLES, ScenePool, load_pool
+from runtime.training.precision import in_training_precision
 from runtime.training.run import TrainingRun
 from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
 from runtime.training.speech_encoder import load_speech_encoder
 from runtime.training.text import text_codec
-from runtime.training.world import questions, request_to_draw
+from runtime.training.world import Scene, follow_up, plural, questions, request_to_draw, with_article
 
 GRID = 10
+NUM_SPEECH_CODES = 1024
 BATCH = 32
 TASK_SHARES = {
-    "pictures": {"text_to_image": 0.7, "image_to_text": 0.3},
-    "speech": {"text_to_image": 0.32, "image_to_text": 0.13, "speech_to_text": 0.3, "speech_to_image": 0.25},
+    "pictures": {
+        "text_to_image": 0.5,
+        "text_and_image_to_image": 0.08,
+        "image_to_text": 0.38,
+        "text_to_text": 0.04,
+    },
+    "speech": {
+        "text_to_image": 0.24, "text_and_image_to_image": 0.05, "image_to_text": 0.22, "text_to_text": 0.03,
+        "speech_to_text": 0.24, "speech_to_image": 0.22,
+    },
     "hearing": {"text_to_image": 0.1, "image_to_text": 0.05, "speech_to_text": 0.7, "speech_to_image": 0.15},
 }
 BEFORE = {"pictures": "finished", "speech": "pictures", "hearing": "speech"}  # the run each goes on from
-STEPS = {"pictures": 600, "speech": 480, "hearing": 200}  # those of version 1, on top of version 0
+STEPS = {"pictures": 1000, "speech": 480, "hearing": 200}  # those of version 1, on top of version 0
 DECAY_FROM = {"pictures": 0.99, "speech": 0.05, "hearing": 0.0}  # share of the run at the full learning rate
-LEARNING_RATES = {"pictures": 1.0, "speech": 1.0, "hearing": 0.5}  # share of the peaks
+LEARNING_RATES = {"pictures": 0.5, "speech": 1.0, "hearing": 0.5}  # share of the peaks
 ALL_HIDDEN = {"image": 0.35, "text": 0.5}  # share of the slots that are hidden entirely
 HEARD_SHARES = {"kokoro": 0.35, "hibari": 0.5, "flite": 0.15}  # how often each engine is listened to
+READ_SHARES = (0.4, 0.15, 0.15, 0.15, 0.15)  # of READ_STYLES
+REFUSED = 0.07  # share of samples about what it does not know
 PROMPT_DROPPED = 0.1  # share of drawing samples that learn what guidance compares with
 
 
 def vocabulary_of(codec: TextCodec) -> Vocabulary:
-    return Vocabulary.compact(codec.num_tokens, 0, IMAGE_CONFIG.num_codes)
+    return Vocabulary.compact(codec.num_tokens, NUM_SPEECH_CODES, IMAGE_CONFIG.num_codes)
 
 
 def backbone_config(vocabulary: Vocabulary) -> BackboneConfig:
@@ -59,7 +74,7 @@ def backbone_config(vocabulary: Vocabulary) -> BackboneConfig:
         vocab_size=len(vocabulary),
         hidden_size=256,
         intermediate_size=640,
-        num_hidden_layers=5,
+        num_hidden_layers=7,
         num_attention_heads=4,
         num_key_value_heads=2,
         rope_theta=10_000.0,
@@ -155,16 +170,55 @@ class Curriculum:
         return sample
 
     def text_to_image(self, recipe: Recipe, rng: random.Random) -> Sample:
+        if rng.random() < REFUSED:
+            said, background = self._other_request(rng)
+            return self.layouter.sample(user(said), recipe, [self.pool.blank(background), UNKNOWN], rng)
         scene, codes = self.pool.draw(DRAWN_STYLE, rng)
         turns = NOTHING_SAID if rng.random() < PROMPT_DROPPED else user(request_to_draw(scene, rng))
         return self.layouter.sample(turns, recipe, [codes, scene.caption], rng)
 
+    def _other_request(self, rng: random.Random) -> tuple[str, str]:
+        """Words to draw what it does not know, and the background they name."""
+        scene, _ = self.pool.draw(DRAWN_STYLE, rng)
+        said = request_to_draw(scene, rng)
+        thing, other = rng.choice(scene.things), rng.choice(other_things())
+        for noun, strange in ((plural(thing), other + "s"), (with_article(thing), with_article(other))):
+            said = re.sub(rf"\b{noun}\b", strange, said)
+        return said, scene.background
+
+    def text_and_image_to_image(self, recipe: Recipe, rng: random.Random) -> Sample:
+        """What comes next with the last picture in sight: a change of it, or something else."""
+        scene, codes = self.pool.draw(DRAWN_STYLE, rng)
+        said, wanted = follow_up(scene, rng)
+        if wanted not in self.pool.index[DRAWN_STYLE] or rng.random() < 0.3:
+            wanted, _ = self.pool.draw(DRAWN_STYLE, rng)
+            said = request_to_draw(wanted, rng)
+        _, wanted_codes = self.pool.at(DRAWN_STYLE, self.pool.index[DRAWN_STYLE][wanted])
+        dropped = rng.random() < PROMPT_DROPPED
+        turns = NOTHING_SAID if dropped else user(EncodedImage(codes.view(GRID, GRID)), said)
+        return self.layouter.sample(turns, recipe, [wanted_codes, wanted.caption], rng)
+
+    def text_to_text(self, recipe: Recipe, rng: random.Random) -> Sample:
+        """Small talk, and the caption of what was asked to be drawn."""
+        if rng.random() < 0.6:
+            said, answer = small_talk(rng)
+        elif rng.random() < 0.3:
+            said, answer = self._other_request(rng)[0], UNKNOWN
+        else:
+            scene, _ = self.pool.draw(DRAWN_STYLE, rng)
+            said, answer = request_to_draw(scene, rng), scene.caption
+        return self.layouter.sample(user(said), recipe, [answer], rng)
+
     def image_to_text(self, recipe: Recipe, rng: random.Random) -> Sample:
-        scene, codes = self.pool.draw(rng.choice(READ_STYLES), rng)
+        style = rng.choices(READ_STYLES, READ_SHARES)[0]
+        scene, codes = self.pool.draw(style, rng)
         found = questions(scene, rng)
         asked = rng.choice([q for q in found if q.about in ("what", "where", "caption")] * 2 + found)
+        answer = asked.answer
+        if rng.random() < REFUSED and asked.about in ("what", "where", "caption"):
+            codes, answer = self.pool.unknown(rng), UNKNOWN
         image = EncodedImage(codes.view(GRID, GRID))
-        return self.layouter.sample(user(image, asked.text), recipe, [asked.answer], rng)
+        return self.layouter.sample(user(image, asked.text), recipe, [answer], rng)
 
     def _pick(self, found: dict[str, list[HeardUtterance]], rng: random.Random) -> HeardUtterance:
         engines = list(found)
@@ -235,6 +289,19 @@ def initialize(network: Backbone) -> None:
         nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * depth) if residual else 0.04)
 
 
+def taken_over(saved: dict[str, Tensor], network: Backbone, vocabulary: Vocabulary) -> dict[str, Tensor]:
+    """A saved state as `network` takes it; one without speech codes or of fewer layers is grown."""
+    num_ids = len(saved["model.embed_tokens.weight"])
+    if num_ids == len(vocabulary):
+        return saved
+    mute = Vocabulary.compact(vocabulary.text[1], 0, IMAGE_CONFIG.num_codes)
+    if num_ids != len(mute):
+        raise ValueError(
+            f"a backbone of {num_ids} ids came; {len(vocabulary)}, or {len(mute)} without speech, can go on"
+        )
+    return grown(saved, mute, network.state_dict(), vocabulary)
+
+
 @click.command()
 @click.argument("stage", type=click.Choice(list(TASK_SHARES)))
 @click.option("--cache", type=click.Path(path_type=Path), default=cache_folder, show_default="the training cache")
@@ -253,7 +320,7 @@ def main(stage: str, cache: Path, steps: int | None, threads: int, decay_from: f
     before = cache / "runs" / f"backbone_{BEFORE[stage]}" / "checkpoint.pt"
     hears = stage != "pictures"
     if hears or before.exists():  # pictures may be learned from nothing
-        network.load_state_dict(torch.load(before, weights_only=True)["network"])
+        network.load_state_dict(taken_over(torch.load(before, weights_only=True)["network"], network, vocabulary))
     if hears:
         network.model.audio_model.model.load_state_dict(load_speech_encoder(cache).state_dict())
     heard = load_heard(cache) if hears else []
@@ -269,9 +336,14 @@ def main(stage: str, cache: Path, steps: int | None, threads: int, decay_from: f
         decay_from=DECAY_FROM[stage] if decay_from is None else decay_from,
     )
 
+    for layer in network.model.layers:
+        layer.compile(dynamic=True)
+
     def loss_of(rng: random.Random) -> dict[str, Tensor]:
         task = rng.choices(list(tasks), list(tasks.values()))[0]
-        losses = losses_of(network, [curriculum.sample(task, rng) for _ in range(BATCH)])
+        samples = [curriculum.sample(task, rng) for _ in range(BATCH)]
+        with in_training_precision():
+            losses = losses_of(network, samples)
         named = {f"{task} {modality}": loss for modality, loss in losses.items()}
         return {"loss": torch.stack(list(losses.values())).sum()} | named
 

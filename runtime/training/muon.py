@@ -2,7 +2,8 @@
 
 A convolution's weight counts as the matrix that maps a whole window of its input to one pixel of its output.
 
-torch.optim.Muon orthogonalises in bfloat16, which processors without matrix units for it do ten times slower.
+Matrices are made orthogonal in bfloat16 where the processor computes in it, else in float32: torch.optim.Muon takes
+bfloat16 always, which other processors do ten times slower.
 """
 
 import math
@@ -12,8 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from runtime.training.precision import computes_in_bfloat16
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that pushes singular values to one
 NUM_ITERATIONS = 5
+WORKING_DTYPE = torch.bfloat16 if computes_in_bfloat16() else torch.float32
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
@@ -45,6 +49,6 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
                 update = parameter.grad.lerp(momentum, group["momentum"])
-                update = orthogonalized(update.flatten(1)).view_as(update)
+                update = orthogonalized(update.flatten(1).to(WORKING_DTYPE)).to(update).view_as(update)
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update, alpha=-group["lr"])

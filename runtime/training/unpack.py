@@ -13,6 +13,11 @@ from runtime.engine.model import EMBEDDED, OmniModel, load_model
 from runtime.training.data.fetch import cache_folder
 
 
+def _copied(part: Any) -> Any:
+    """Tensors with memory of their own: loaded weights are views into their mapped file, which are not to be saved."""
+    return {name: _copied(inner) for name, inner in part.items()} if isinstance(part, dict) else part.clone()
+
+
 def unpack(model: OmniModel, runs: Path) -> None:
     """Write each part of `model` as the training run it could have come from."""
     encoder = model.backbone.model.audio_model.model.state_dict()
@@ -26,7 +31,7 @@ def unpack(model: OmniModel, runs: Path) -> None:
         path = runs / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(part, path)
+            torch.save(_copied(part), path)
     if not (runs / "tokenizer.json").exists():
         model.text.save(runs / "tokenizer.json")
 

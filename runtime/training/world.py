@@ -8,7 +8,7 @@ describes it. The module is pure: no pictures, no sound, no torch. Whole *combin
 import hashlib
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -127,6 +127,28 @@ def request_to_draw(scene: Scene, rng: random.Random) -> str:
     return rng.choice(("draw {}", "draw {}", "please draw {}", "show me {}", "paint {}", "{}")).format(
         describe(scene, rng)
     )
+
+
+def follow_up(scene: Scene, rng: random.Random) -> tuple[str, Scene]:
+    """What one may ask for with the picture in sight, and the scene it asks for: "make it three", "now on green".
+
+    The new scene is one of the world's too, but perhaps a held-out one.
+    """
+    kinds = ["background"] if scene.layout in ("beside", "stacked") else ["background", "number", "thing"]
+    kind = rng.choice(kinds)
+    if kind == "background":
+        color = rng.choice([color for color in BACKGROUNDS if color != scene.background])
+        said = rng.choice(("now on {}", "make the background {}", "on {}", "change the background to {}"))
+        return said.format(color), replace(scene, background=color)
+    thing, number = scene.things[0], len(scene.things)
+    if kind == "number":
+        number = rng.choice([n for n in range(1, len(NUMBERS)) if n != number])
+        said = rng.choice(("make it {}", "now {}", "make that {}", "i want {} of them")).format(NUMBERS[number])
+    else:
+        thing = rng.choice([other for other in THINGS if other != thing])
+        noun = with_article(thing) if number == 1 else plural(thing)
+        said = rng.choice(("make it {}", "now {}", "i want {} instead", "draw {} instead")).format(noun)
+    return said, Scene("single" if number == 1 else "count", (thing,) * number, scene.background)
 
 
 _SINGULAR = {plural(thing): thing for thing in THINGS}

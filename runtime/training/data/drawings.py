@@ -1,4 +1,4 @@
-"""Real drawings of the 64 things, from four emoji sets, as small pictures with transparency.
+"""Real drawings of the 64 things, from six emoji sets, as small pictures with transparency.
 
 Run `python -m runtime.training.data.drawings` once; it fetches the pinned icon packages, renders every thing in
 every style, and keeps one file in the cache. `load_drawings` reads it back.
@@ -21,7 +21,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from runtime.training.data.fetch import FLUENT_FLAT, NOTO, OPENMOJI, TWEMOJI, cache_folder, file_of
+from runtime.training.data.fetch import (
+    EMOJIONE,
+    FLUENT_FLAT,
+    NOTO,
+    NOTO_V1,
+    OPENMOJI,
+    TWEMOJI,
+    cache_folder,
+    file_of,
+)
 from runtime.training.world import THINGS
 
 Pixels = npt.NDArray[np.uint8]
@@ -29,7 +38,8 @@ Pixels = npt.NDArray[np.uint8]
 DRAWN_STYLE = "twemoji"  # what the model draws in
 TRAINING_STYLES = ("twemoji", "fluent", "noto")  # what the model learns to read
 UNSEEN_STYLE = "openmoji"  # for testing only: never trained on, never redistributed
-STYLES = (*TRAINING_STYLES, UNSEEN_STYLE)
+MORE_STYLES = ("noto_v1", "emojione")  # read by the backbone as well; the tokenizer and the judge never saw them
+STYLES = (*TRAINING_STYLES, UNSEEN_STYLE, *MORE_STYLES)
 
 SINGLE_SIZE, CELL_SIZE = 64, 36  # a thing alone, a thing among others (px)
 SIZES = (SINGLE_SIZE, CELL_SIZE)
@@ -38,7 +48,10 @@ RENDER_SIZE = 256  # rendered large, so that trimming and shrinking stay sharp
 FILE_NAME = "drawings.npz"
 FORMAT = 2  # raise when the rendering changes: an older file in the cache is then built anew
 
-ICON_PACKAGES = {"twemoji": TWEMOJI, "fluent": FLUENT_FLAT, "noto": NOTO, "openmoji": OPENMOJI}
+ICON_PACKAGES = {
+    "twemoji": TWEMOJI, "fluent": FLUENT_FLAT, "noto": NOTO, "openmoji": OPENMOJI, "noto_v1": NOTO_V1,
+    "emojione": EMOJIONE,
+}  # fmt: skip
 
 
 class DrawingsError(RuntimeError):

@@ -68,6 +68,12 @@ FLUENT_3D = Package(
 FXEMOJI = Package(
     "npm", "@iconify-json/fxemoji", "1.2.2", "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef"
 )  # Apache-2.0
+NOTO_V1 = Package(
+    "npm", "@iconify-json/noto-v1", "1.2.5", "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37"
+)  # Apache-2.0
+EMOJIONE = Package(
+    "npm", "@iconify-json/emojione", "1.2.3", "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e"
+)  # CC-BY-4.0: needs attribution
 TWEMOJI = Package(
     "npm", "@iconify-json/twemoji", "1.2.5", "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7"
 )  # CC-BY-4.0: needs attribution

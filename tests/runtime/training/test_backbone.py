@@ -26,7 +26,7 @@ from runtime.training.heard import HeardUtterance
 from runtime.training.pictures import READ_STYLES, ScenePool
 from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
 from runtime.training.text import corpus
-from runtime.training.world import Scene
+from runtime.training.world import BACKGROUNDS, Scene
 
 SCENES = [
     Scene("single", ("cat",), "blue"),
@@ -39,7 +39,9 @@ SCENES = [
 def curriculum() -> Curriculum:
     codec = TextCodec.train(corpus(random.Random(0))[:3000], 1024)
     codes = np.random.default_rng(0).integers(0, 2048, (len(SCENES), 100)).astype(np.int16)
-    pool = ScenePool(dict.fromkeys(READ_STYLES, SCENES), dict.fromkeys(READ_STYLES, codes))
+    pool = ScenePool(
+        dict.fromkeys(READ_STYLES, SCENES), dict.fromkeys(READ_STYLES, codes), codes, dict.fromkeys(BACKGROUNDS, codes[0])
+    )
     said = "draw two dogs on a red background"
     heard = [HeardUtterance(said, torch.randn(40, SPEECH_CONFIG.output_size), SCENES[1], "kokoro")]
     return Curriculum(Layouter(vocabulary_of(codec), codec), pool, heard)

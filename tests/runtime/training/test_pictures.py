@@ -2,7 +2,8 @@ import random
 
 import numpy as np
 
-from runtime.training.pictures import READ_STYLES, ScenePool, scenes_of
+from runtime.training.data.scenes import CANVAS
+from runtime.training.pictures import READ_STYLES, ScenePool, batched, noise_picture, scenes_of
 from runtime.training.world import Scene
 
 
@@ -25,8 +26,23 @@ def test_pool_gives_the_codes_of_its_scene() -> None:
         Scene("stacked", ("cat", "dog"), "red"),
     ]
     codes = np.arange(3, dtype=np.int16)[:, None].repeat(100, 1)
-    pool = ScenePool({"noto": scenes}, {"noto": codes})
+    pool = ScenePool({"noto": scenes}, {"noto": codes}, codes + 5, {"red": codes[2]})
     rng = random.Random(0)
     for _ in range(20):
         scene, found = pool.draw("noto", rng)
         assert found.tolist() == [scenes.index(scene)] * 100
+    assert set(pool.unknown(rng).tolist()) <= {5, 6, 7}
+    assert pool.blank("red").tolist() == [2] * 100
+
+
+def test_noise_has_a_grain_and_changes() -> None:
+    rng = np.random.default_rng(0)
+    first, second = noise_picture(rng), noise_picture(rng)
+    assert first.shape == second.shape == (CANVAS, CANVAS, 3)
+    assert first.dtype == np.uint8
+    assert not np.array_equal(first, second)
+
+
+def test_pictures_are_taken_in_batches_and_none_is_lost() -> None:
+    pictures = [noise_picture(np.random.default_rng(i)) for i in range(5)]
+    assert [len(batch) for batch in batched(pictures, 2)] == [2, 2, 1]
