@@ -5,11 +5,11 @@ what the judge says of real pictures (its ceiling).
 """
 
 import json
-import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 import click
 import numpy as np
@@ -17,60 +17,38 @@ from PIL import Image
 
 from runtime.codecs.image import ImageCodec
 from runtime.engine.engine import Engine
+from runtime.engine.given import Given
 from runtime.engine.model import OmniModel
 from runtime.engine.output import Finished
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
 from runtime.evaluation.answers import answer_all, slot_of
+from runtime.evaluation.figures import Figure, share, word_errors
+from runtime.evaluation.follow_ups import follow_up
 from runtime.evaluation.image_probe import load_probe
+from runtime.evaluation.infill import infill_picture, infill_text
+from runtime.evaluation.outside_world import outside
 from runtime.evaluation.picture_checks import Verdict, judge_pictures, summarise
-from runtime.evaluation.word_errors import edit_distance
 from runtime.training.data.drawings import Drawings, Pixels, load_drawings
 from runtime.training.data.fetch import cache_folder
 from runtime.training.data.scenes import render
 from runtime.training.data.speech import SAMPLE_RATE, Utterance, load_utterances
-from runtime.training.world import BACKGROUNDS, THINGS, Scene, parse_request, questions, random_scene, request_to_draw
+from runtime.training.world import (
+    BACKGROUNDS,
+    THINGS,
+    Question,
+    QuestionKind,
+    Scene,
+    parse_request,
+    questions,
+    random_scene,
+    request_to_draw,
+)
 
 DRAWN_STYLE, UNSEEN_STYLE = "twemoji", "openmoji"
 LAYOUT_NAMES = ("things", "things_single", "things_multiple", "background", "count", "relation")
 CHANCE = {"background": 1 / len(BACKGROUNDS)} | {
     name: 1 / len(THINGS) for name in ("things", "things_single", "things_multiple")
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the report card. `value` in 0 … 1; `low`, `high` bound it with 95 % confidence."""
-
-    measure: str
-    value: float
-    num: int
-    low: float
-    high: float
-    ceiling: float | None = None
-    chance: float | None = None
-
-    def __str__(self) -> str:
-        bounds = f"[{self.low:.1%}, {self.high:.1%}]"
-        known = {"ceiling": self.ceiling, "chance": self.chance}
-        beside = [f"{name} {value:.1%}" for name, value in known.items() if value is not None]
-        return f"{self.measure:<44} {self.value:>7.1%}  {bounds:<16} n={self.num:<4} {', '.join(beside)}"
-
-
-def share(measure: str, rights: Sequence[bool], **beside: float | None) -> Figure:
-    """A share of right answers with its Wilson interval."""
-    n, p, z = len(rights), sum(rights) / len(rights), 1.96
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Figure(measure, p, n, max(0.0, middle - half), min(1.0, middle + half), **beside)
-
-
-def word_errors(measure: str, pairs: Sequence[tuple[str, str]]) -> Figure:
-    """Word error rate with an interval from resampling the utterances."""
-    errors = np.array([edit_distance(said.split(), heard.split()) for said, heard in pairs])
-    words = np.array([len(said.split()) for said, _ in pairs])
-    draws = np.random.default_rng(0).integers(0, len(pairs), (1000, len(pairs)))
-    low, high = np.quantile(errors[draws].sum(1) / words[draws].sum(1), (0.025, 0.975))
-    return Figure(measure, float(errors.sum() / words.sum()), len(pairs), float(low), float(high))
 
 
 class ReportCard:
@@ -91,12 +69,20 @@ class ReportCard:
         print(figure, flush=True)
         self.figures.append(figure)
 
-    def ask(self, recipe: str, parts: Sequence[tuple[Part, ...]]) -> list[Finished]:
-        """One answer for each user turn."""
+    def ask(
+        self, recipe: str, parts: Sequence[tuple[Part, ...]], given: Sequence[Sequence[Given]] = ()
+    ) -> list[Finished]:
+        """One answer for each user turn. given: what stands in each from the beginning."""
         return answer_all(
             self.engine,
             [
-                GenerationRequest(f"{recipe}-{i}", (Turn("user", turn),), self.model.recipes[recipe], seed=i)
+                GenerationRequest(
+                    f"{recipe}-{i}",
+                    (Turn("user", turn),),
+                    self.model.recipes[recipe],
+                    seed=i,
+                    given=tuple(given[i]) if given else (),
+                )
                 for i, turn in enumerate(parts)
             ],
         )
@@ -150,18 +136,32 @@ class ReportCard:
             self.add(word_errors(f"speech to text, {name} voices: word errors", pairs))
 
     def image_to_text(self) -> None:
+        """Every kind of question about half as many scenes as there are answers wanted."""
         for name, style in (("drawn style", DRAWN_STYLE), ("unseen style", UNSEEN_STYLE)):
-            rng, asked = random.Random(4), []
-            for scene in self.scenes(self.num):
-                question = rng.choice(questions(scene, rng))
-                asked.append((ImagePart(render(scene, self.drawings, style)), question))
+            asked = [
+                (ImagePart(render(scene, self.drawings, style)), question)
+                for question, scene in questions_of_each_kind(self.num // 2, random.Random(4))
+            ]
             answers = self.ask("image_to_text", [(image, TextPart(question.text)) for image, question in asked])
-            texts = [slot_of(answer, "text").text for answer in answers]
             rights: dict[str, list[bool]] = {}
-            for (_, question), text in zip(asked, texts, strict=True):
-                rights.setdefault(question.about, []).append(text == question.answer)
+            for (_, question), answer in zip(asked, answers, strict=True):
+                rights.setdefault(question.about, []).append(slot_of(answer, "text").text == question.answer)
             for about, found in sorted(rights.items()):
                 self.add(share(f"image to text, {name}: {about}", found))
+
+
+def questions_of_each_kind(num: int, rng: random.Random) -> list[tuple[Question, Scene]]:
+    """`num` questions of every kind, each about a held-out scene of its own."""
+    found: list[tuple[Question, Scene]] = []
+    missing = dict.fromkeys(get_args(QuestionKind), num)
+    while any(missing.values()):
+        scene = random_scene(rng, held_out=True)
+        for about in missing:
+            of_kind = [question for question in questions(scene, rng) if question.about == about]
+            if of_kind and missing[about]:
+                found.append((rng.choice(of_kind), scene))
+                missing[about] -= 1
+    return found
 
 
 TASKS: dict[str, Callable[[ReportCard], None]] = {
@@ -170,6 +170,10 @@ TASKS: dict[str, Callable[[ReportCard], None]] = {
     "speech_to_image": ReportCard.speech_to_image,
     "speech_to_text": ReportCard.speech_to_text,
     "image_to_text": ReportCard.image_to_text,
+    "follow_up": follow_up,
+    "infill_text": infill_text,
+    "infill_picture": infill_picture,
+    "outside": outside,
 }
 
 

@@ -20,7 +20,7 @@ from runtime.engine.model import EMBEDDED, OmniModel, load_model
 from runtime.engine.output import Finished
 from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.engine.request import GenerationRequest, TextPart, Turn
-from runtime.evaluation.report_card import Figure, share
+from runtime.evaluation.figures import Figure, share
 from runtime.server.engine_bridge import EngineBridge
 from runtime.server.model_card import ModelCard
 from runtime.server.tools.deciding import Deciding

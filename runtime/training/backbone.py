@@ -36,7 +36,7 @@ from runtime.training.run import TrainingRun
 from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
 from runtime.training.speech_encoder import load_speech_encoder
 from runtime.training.text import text_codec
-from runtime.training.world import Scene, follow_up, plural, questions, request_to_draw, with_article
+from runtime.training.world import follow_up, plural, questions, request_to_draw, with_article
 
 GRID = 10
 NUM_SPEECH_CODES = 1024
@@ -49,8 +49,12 @@ TASK_SHARES = {
         "text_to_text": 0.04,
     },
     "speech": {
-        "text_to_image": 0.24, "text_and_image_to_image": 0.05, "image_to_text": 0.22, "text_to_text": 0.03,
-        "speech_to_text": 0.24, "speech_to_image": 0.22,
+        "text_to_image": 0.24,
+        "text_and_image_to_image": 0.05,
+        "image_to_text": 0.22,
+        "text_to_text": 0.03,
+        "speech_to_text": 0.24,
+        "speech_to_image": 0.22,
     },
     "hearing": {"text_to_image": 0.1, "image_to_text": 0.05, "speech_to_text": 0.7, "speech_to_image": 0.15},
 }

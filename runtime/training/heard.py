@@ -15,7 +15,7 @@ from torch import Tensor
 from runtime.codecs.speech import SAMPLE_RATE_HZ
 from runtime.training.data.fetch import cache_folder
 from runtime.training.data.speech import load_utterances
-from runtime.training.speech_encoder import distorted, front_end, load_speech_encoder
+from runtime.training.speech_encoder import distorted, front_end, load_speech_encoder, warped
 from runtime.training.world import Scene, parse_request
 
 MOST = 3000  # utterances of one engine
@@ -43,7 +43,7 @@ def listen(cache: Path, most: int = MOST) -> None:
         if taken[engine] > most:
             continue
         for _ in range(COPIES[engine]):
-            features = features_of(distorted(utterance.pcm, rng)[0], SAMPLE_RATE_HZ)
+            features = warped(features_of(distorted(utterance.pcm, rng)[0], SAMPLE_RATE_HZ), rng)
             with torch.inference_mode():
                 encoded, _ = encoder(features[None], torch.tensor([len(features)]))
             heard.append({"text": utterance.text, "encoded": encoded[0].half(), "engine": engine})

@@ -5,7 +5,7 @@ With them go pictures of what the model does not know (other things, noise) and 
 
 import itertools
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -98,18 +98,24 @@ def noise_picture(rng: np.random.Generator) -> Pixels:
     return np.broadcast_to(coarse.repeat(grain, 0).repeat(grain, 1), (CANVAS, CANVAS, 3))
 
 
-def unknown_pictures(cache: Path) -> list[Pixels]:
-    """Each other thing of training, alone, in some styles and on some backgrounds; then noise."""
+def other_pictures(cache: Path, names: Sequence[str], styles: Sequence[str], each: int) -> list[Pixels]:
+    """Things outside the world, alone, `each` times in every style on backgrounds of the world."""
     drawn, pictures = random.Random(11), []
-    for style in UNKNOWN_STYLES:
-        icons = read_icons(file_of(ICON_PACKAGES[style], "icons.json", cache), tuple(other_things()))
+    for style in styles:
+        icons = read_icons(file_of(ICON_PACKAGES[style], "icons.json", cache), tuple(names))
         for sprite in (fit(render_svg(icon), SINGLE_SIZE) for icon in icons):
-            for color in drawn.sample(list(BACKGROUNDS.values()), 3):
+            for color in drawn.sample(list(BACKGROUNDS.values()), each):
                 picture = blank(color)
                 paste(picture, sprite, drawn.randint(0, CANVAS - SINGLE_SIZE), drawn.randint(0, CANVAS - SINGLE_SIZE))
                 pictures.append(picture)
+    return pictures
+
+
+def unknown_pictures(cache: Path) -> list[Pixels]:
+    """What the model learns that it does not know: other things, then noise."""
     noise = np.random.default_rng(11)
-    return pictures + [noise_picture(noise) for _ in range(NUM_NOISE)]
+    things = other_pictures(cache, other_things(), UNKNOWN_STYLES, each=3)
+    return things + [noise_picture(noise) for _ in range(NUM_NOISE)]
 
 
 def encoded(tokenizer: ImageTokenizer, pictures: Iterable[Pixels]) -> NDArray[np.int16]:

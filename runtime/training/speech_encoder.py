@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from runtime.codecs.speech import SAMPLE_RATE_HZ, SpeechFrontEnd
+from runtime.codecs.speech import NUM_BINS, SAMPLE_RATE_HZ, SpeechFrontEnd
 from runtime.codecs.text import TextCodec
 from runtime.evaluation.word_errors import word_error_rate
 from runtime.models.speech_encoder import NUM_QUERY_ROWS, SpeechEncoder, SpeechEncoderConfig
 from runtime.training.data.fetch import cache_folder
 from runtime.training.data.speech import Utterance, char_spans, load_utterances
+from runtime.training.precision import in_training_precision
 from runtime.training.run import TrainingRun
 from runtime.training.text import NUM_TOKENS, text_codec
 
@@ -63,8 +64,8 @@ class Sample:
 
 
 def distorted(pcm: NDArray[np.int16], rng: random.Random) -> tuple[NDArray[np.int16], float]:
-    """Another throat, another room: pitch and tempo together, noise. Returns the speed it was changed by."""
-    speed = rng.uniform(0.86, 1.16) if rng.random() < 0.6 else 1.0
+    """Another voice, another room: pitch and tempo together, noise. Returns the speed it was changed by."""
+    speed = rng.uniform(0.8, 1.25) if rng.random() < 0.7 else 1.0
     samples = pcm.astype(np.float32)
     if speed != 1.0:
         samples = np.interp(np.arange(0, len(samples) - 1, speed), np.arange(len(samples)), samples).astype(np.float32)
@@ -72,6 +73,17 @@ def distorted(pcm: NDArray[np.int16], rng: random.Random) -> tuple[NDArray[np.in
         noise = np.random.default_rng(rng.getrandbits(32)).standard_normal(len(samples)).astype(np.float32)
         samples += noise * np.sqrt((samples**2).mean()) * 10 ** (-rng.uniform(12, 40) / 20)
     return samples.clip(-32768, 32767).astype(np.int16), speed
+
+
+def warped(features: Tensor, rng: random.Random) -> Tensor:
+    """Another throat: the bins of every frame, (rows, 560), moved up or down the mel scale by up to an eighth."""
+    if rng.random() < 0.3:
+        return features
+    bins = features.view(len(features), -1, NUM_BINS)
+    source = (torch.arange(NUM_BINS) * rng.uniform(0.88, 1.13)).clamp(max=NUM_BINS - 1)
+    below = source.long()
+    above, share = (below + 1).clamp(max=NUM_BINS - 1), source - below
+    return (bins[..., below] * (1 - share) + bins[..., above] * share).flatten(1)
 
 
 def rows_saying(spans: Sequence[tuple[int, float, float]], num_rows: int, speed: float) -> Tensor:
@@ -102,6 +114,8 @@ def sample_of(
     """Features and labels of an utterance, distorted when `rng` is given."""
     pcm, speed = distorted(utterance.pcm, rng) if rng else (utterance.pcm, 1.0)
     features = front_end(pcm, SAMPLE_RATE_HZ)
+    if rng:
+        features = warped(features, rng)
     rows = len(features)
     if utterance.word_spans is None:
         unknown = torch.full((rows,), UNKNOWN)
@@ -114,10 +128,10 @@ def sample_of(
 def hide_parts(features: Tensor, rng: random.Random) -> Tensor:
     """SpecAugment: two bands of bins and one stretch of time set to the mean."""
     features = features.clone()
-    bins = features.view(len(features), -1, 80)
+    bins = features.view(len(features), -1, NUM_BINS)
     for _ in range(2):
         width = rng.randint(0, 10)
-        low = rng.randint(0, 80 - width)
+        low = rng.randint(0, NUM_BINS - width)
         bins[:, :, low : low + width] = 0
     width = rng.randint(0, 3)
     start = rng.randint(0, max(0, len(features) - width))
@@ -198,8 +212,9 @@ def main(cache: Path, steps: int, threads: int) -> None:
         samples = batch(rng)
         features = padded([hide_parts(s.features, rng) for s in samples])
         lengths = torch.tensor([len(s.features) for s in samples])
-        encoded, _ = network.encoder(features, lengths)
-        encoded = encoded[:, NUM_QUERY_ROWS:]
+        with in_training_precision():
+            encoded, _ = network.encoder(features, lengths)
+        encoded = encoded[:, NUM_QUERY_ROWS:].float()
         letters, tokens = (padded([getattr(s, name) for s in samples], UNKNOWN) for name in ("letters", "tokens"))
         letter_loss = F.cross_entropy(network.letters(encoded).flatten(0, 1), letters.flatten(), ignore_index=UNKNOWN)
         token_loss = F.cross_entropy(network.tokens(encoded).flatten(0, 1), tokens.flatten(), ignore_index=UNKNOWN)

@@ -181,11 +181,14 @@ def parse_request(text: str) -> Scene | None:
     return Scene("single", (thing,), found["background"]) if thing in THINGS else None
 
 
+QuestionKind = Literal["caption", "what", "how many", "background", "where", "yes or no"]
+
+
 @dataclass(frozen=True)
 class Question:
     """A question about a scene with its only right answer. `about` names the kind for the report card."""
 
-    about: Literal["caption", "what", "how many", "background", "where", "yes or no"]
+    about: QuestionKind
     text: str
     answer: str
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from runtime.evaluation.figures import share
 from runtime.evaluation.picture_checks import Recogniser, judge_pictures
 from runtime.evaluation.published.errors import DataError, SetupError, missing
 from runtime.evaluation.published.measures import Measure, average
-from runtime.evaluation.report_card import LAYOUT_NAMES, rights_of, share
+from runtime.evaluation.report_card import LAYOUT_NAMES, rights_of
 from runtime.training.data.scenes import CANVAS
 from runtime.training.world import Scene, parse_request
 

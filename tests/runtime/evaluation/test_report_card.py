@@ -1,34 +1,8 @@
-import pytest
+import random
+from collections import Counter
 
 from runtime.evaluation.picture_checks import Verdict
-from runtime.evaluation.report_card import Figure, rights_of, share, word_errors
-
-
-def test_a_share_has_its_interval() -> None:
-    figure = share("right", [True] * 80 + [False] * 20, chance=0.1)
-    assert figure.value == pytest.approx(0.8)
-    assert figure.low == pytest.approx(0.711, abs=0.002)  # Wilson, 80 of 100
-    assert figure.high == pytest.approx(0.867, abs=0.002)
-
-
-def test_certain_answers_are_not_certain_figures() -> None:
-    figure = share("right", [True] * 10)
-    assert figure.low < 0.8
-    assert figure.high == 1.0
-
-
-def test_word_errors_are_per_word() -> None:
-    figure = word_errors("errors", [("two red apples", "two bread apples"), ("a cat", "a cat")])
-    assert figure.value == pytest.approx(1 / 5)
-    assert figure.low <= figure.value <= figure.high
-
-
-def test_a_line_says_what_stands_beside_it() -> None:
-    line = str(Figure("things", 0.5, 40, 0.35, 0.65, ceiling=0.9, chance=1 / 64))
-    assert "50.0%" in line
-    assert "ceiling 90.0%" in line
-    assert "chance 1.6%" in line
-    assert "chance" not in str(share("count", [True], ceiling=0.9))
+from runtime.evaluation.report_card import questions_of_each_kind, rights_of
 
 
 def test_each_measure_takes_its_own_part_of_a_verdict() -> None:
@@ -39,3 +13,9 @@ def test_each_measure_takes_its_own_part_of_a_verdict() -> None:
     assert rights_of(pair, "things") == [True, False]
     assert rights_of(single, "relation") == []
     assert rights_of(pair, "relation") == [False]
+
+
+def test_every_kind_of_question_is_asked_as_often() -> None:
+    asked = questions_of_each_kind(5, random.Random(0))
+    assert set(Counter(question.about for question, _ in asked).values()) == {5}
+    assert all(scene.held_out for _, scene in asked)

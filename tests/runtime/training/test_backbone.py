@@ -40,7 +40,10 @@ def curriculum() -> Curriculum:
     codec = TextCodec.train(corpus(random.Random(0))[:3000], 1024)
     codes = np.random.default_rng(0).integers(0, 2048, (len(SCENES), 100)).astype(np.int16)
     pool = ScenePool(
-        dict.fromkeys(READ_STYLES, SCENES), dict.fromkeys(READ_STYLES, codes), codes, dict.fromkeys(BACKGROUNDS, codes[0])
+        dict.fromkeys(READ_STYLES, SCENES),
+        dict.fromkeys(READ_STYLES, codes),
+        codes,
+        dict.fromkeys(BACKGROUNDS, codes[0]),
     )
     said = "draw two dogs on a red background"
     heard = [HeardUtterance(said, torch.randn(40, SPEECH_CONFIG.output_size), SCENES[1], "kokoro")]

@@ -17,6 +17,7 @@ from runtime.training.speech_encoder import (
     rows_saying,
     sample_of,
     token_spans,
+    warped,
 )
 
 
@@ -81,3 +82,12 @@ def test_hiding_leaves_the_original() -> None:
 def test_greedy_reading_drops_blanks_and_repeats() -> None:
     rows = [LETTERS.index(c) for c in "tt\x00wo\x00o"]
     assert greedy_letters(torch.eye(len(LETTERS))[rows]) == "twoo"
+
+
+def test_another_throat_moves_the_bins_and_keeps_the_rows() -> None:
+    features = torch.zeros(3, 560)
+    features.view(3, 7, 80)[..., 40] = 1.0
+    moved = {int(warped(features, random.Random(i)).view(3, 7, 80)[0, 0].argmax()) for i in range(30)}
+    assert 40 in moved
+    assert min(moved) in range(34, 40)
+    assert max(moved) in range(41, 47)
