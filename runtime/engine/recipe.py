@@ -128,15 +128,15 @@ EMBEDDED_RECIPES = by_name(
     Recipe("text_to_image", (PICTURE, REPLY)),
     Recipe("speech_to_image", (TRANSCRIPT, PICTURE, REPLY)),
     Recipe("speech_to_text", (TRANSCRIPT,)),
-    Recipe("text_to_text", (REPLY,)),
-    Recipe("text_and_image_to_image", (PICTURE, REPLY)),
-    Recipe("speech_and_image_to_image", (TRANSCRIPT, PICTURE, REPLY)),
     Recipe("image_to_text", (REPLY,)),
     Recipe("speech_and_image_to_text", (TRANSCRIPT, REPLY)),
 )
 
-# What it does besides where it has a voice.
+# What it does besides since it has a voice: it talks a little, and changes the last picture.
 SPEAKING_RECIPES = EMBEDDED_RECIPES | by_name(
+    Recipe("text_to_text", (REPLY,)),
+    Recipe("text_and_image_to_image", (PICTURE, REPLY)),
+    Recipe("speech_and_image_to_image", (TRANSCRIPT, PICTURE, REPLY)),
     Recipe("text_to_speech", (SPEECH,)),
     Recipe("text_to_text_and_speech", (REPLY, SPOKEN)),
     Recipe("text_to_image_and_speech", (PICTURE, REPLY, SPOKEN)),

@@ -22,7 +22,7 @@ from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
 from runtime.diffusion.batch import Batch
 from runtime.diffusion.canvas import Canvas, Slot
 from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out
-from runtime.engine.recipe import EMBEDDED_RECIPES, Recipe
+from runtime.engine.recipe import SPEAKING_RECIPES, Recipe
 from runtime.models.backbone import Backbone, BackboneConfig, padding_bias
 from runtime.training.data.fetch import cache_folder
 from runtime.training.growth import grown
@@ -170,7 +170,7 @@ class Curriculum:
                 self.requests.setdefault(utterance.engine, []).append(utterance)
 
     def sample(self, task: str, rng: random.Random) -> Sample:
-        sample: Sample = getattr(self, task)(EMBEDDED_RECIPES[task], rng)
+        sample: Sample = getattr(self, task)(SPEAKING_RECIPES[task], rng)
         return sample
 
     def text_to_image(self, recipe: Recipe, rng: random.Random) -> Sample:

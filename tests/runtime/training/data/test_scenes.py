@@ -27,7 +27,7 @@ def drawings() -> Drawings:
         disc = (x - size / 2 + 0.5) ** 2 + (y - size / 2 + 0.5) ** 2 <= (size / 2) ** 2
         pixels = np.zeros((len(THINGS), len(STYLES), size, size, 4), np.uint8)
         for thing, style in product(range(len(THINGS)), range(len(STYLES))):
-            pixels[thing, style][disc] = (thing * 4, 60 * style, 90, 255)
+            pixels[thing, style][disc] = (thing * 4, 40 * style, 90, 255)
         sprites[size] = pixels
     return Drawings(tuple(THINGS), STYLES, sprites)
 
