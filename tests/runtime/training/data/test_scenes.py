@@ -66,7 +66,7 @@ def test_the_picture_shows_things_background_and_style(drawings: Drawings) -> No
     assert picture.shape == (80, 80, 3)
     assert picture.dtype == np.uint8
     assert tuple(picture[0, 0]) == BACKGROUNDS["pink"]
-    assert tuple(picture[40, 40]) == (list(THINGS).index("cat") * 4, 120, 90)
+    assert tuple(picture[40, 40]) == (list(THINGS).index("cat") * 4, 80, 90)
 
 
 def test_the_same_thing_makes_the_same_pixels_in_every_cell(drawings: Drawings) -> None:
