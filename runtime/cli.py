@@ -269,6 +269,11 @@ TRAINING_STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "backbone-pictures": ("runtime.training.backbone", ("pictures",)),
     "backbone-speech": ("runtime.training.backbone", ("speech",)),
     "backbone-hearing": ("runtime.training.backbone", ("hearing",)),
+    "sentences": ("runtime.training.data.voice", ()),
+    "speech-codec": ("runtime.training.speech_codec", ()),
+    "harmonic-vocoder": ("runtime.training.harmonic_vocoder", ()),
+    "speech-codes": ("runtime.training.speech_codes", ()),
+    "backbone-voice": ("runtime.training.backbone", ("voice",)),
     "package": ("runtime.training.package", ()),
 }
 

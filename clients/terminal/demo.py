@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from clients.terminal.filmstrip import Frame, draw_filmstrip
-from clients.terminal.generation import SPOKEN, generation_options, slots_of
+from clients.terminal.generation import generation_options, slots_of
 from clients.terminal.view import View, view_for
 from omnisdk.client import AsyncClient
 from omnisdk.conversation import PartLike
@@ -87,7 +87,7 @@ def demo(
     try:
         request = compose_request(wav, text, image, question)
         if speak:
-            request = replace(request, output=SPOKEN)
+            request = replace(request, output=("speech", *request.output))
         settings = {"steps": steps, "seed": seed, "recipe": recipe, "slots": slots_of(numbers)}
         out.mkdir(parents=True, exist_ok=True)
         client = AsyncClient(url, api_key=api_key) if url else AsyncClient.local(port=port)

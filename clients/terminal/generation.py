@@ -12,7 +12,6 @@ from omnisdk.settings import SlotSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FORM = "SLOT.SETTING=VALUE, as in image.steps=24"
-SPOKEN = ("speech", "text")
 
 
 def generation_options(command: Command) -> Command:

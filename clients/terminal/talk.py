@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from clients.terminal.demo import one_line, watch
-from clients.terminal.generation import FORM, SPOKEN, generation_options, slots_of
+from clients.terminal.generation import FORM, generation_options, slots_of
 from clients.terminal.view import View, view_for
 from omnisdk.client import AsyncClient
 from omnisdk.conversation import PartLike
@@ -110,7 +110,7 @@ async def _ask(talk: Talk, said: PartLike, *, about_a_picture: bool) -> None:
     parts: tuple[PartLike, ...] = (*talk.pictures, said)
     silent = ("text",) if talk.pictures or about_a_picture else ("image", "text")
     talk.pictures.clear()
-    settings = {**talk.settings.given, "output": SPOKEN if talk.speak else silent}
+    settings = {**talk.settings.given, "output": ("speech", *silent) if talk.speak else silent}
     response, _frames = await watch(talk.session, parts, talk.view, settings)
     if response.transcript is not None:
         talk.view.say(f"heard: {response.transcript}")

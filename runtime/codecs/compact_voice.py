@@ -101,15 +101,15 @@ class CompactVoiceCodec:
     """Implements `runtime.engine.preview.Voice`, and hears too."""
 
     def __init__(self, network: CompactVoice) -> None:
-        self._network = network.eval()
+        self.network = network.eval()
 
     @property
     def sample_rate_hz(self) -> int:
-        return self._network.config.vocoder.sample_rate_hz
+        return self.network.config.vocoder.sample_rate_hz
 
     @property
     def codes_per_second(self) -> float:
-        return self._network.codes_per_second
+        return self.network.codes_per_second
 
     def decode(self, codes: Tensor) -> Tensor:
         """(n,) int64 codes -> (samples,) float32 in [-1, 1]; the same codes sound the same. Raises ValueError."""
@@ -121,7 +121,7 @@ class CompactVoiceCodec:
         return samples
 
     def stream(self) -> CompactVoiceStream:
-        return CompactVoiceStream(self._network)
+        return CompactVoiceStream(self.network)
 
     @torch.inference_mode()
     def encode(self, samples: Samples, sample_rate_hz: int) -> Tensor:
@@ -130,8 +130,8 @@ class CompactVoiceCodec:
         n = ceil(seconds * 25). Raises ValueError for what is no sound.
         """
         whole = resample(mono(samples, sample_rate_hz), sample_rate_hz, SAMPLE_RATE_HZ)
-        code_samples = self._network.config.codec.frames_per_code * HOP_SAMPLES
+        code_samples = self.network.config.codec.frames_per_code * HOP_SAMPLES
         length = max(math.ceil(len(whole) / code_samples) * code_samples, FFT_SIZE)
         mel = log_mel(F.pad(whole, (0, length - len(whole)))[None])
-        frames = math.ceil(len(whole) / code_samples) * self._network.config.codec.frames_per_code
-        return self._network.codec.encode(mel[:, :frames].to(self._network.codec.mean))[0].cpu()
+        frames = math.ceil(len(whole) / code_samples) * self.network.config.codec.frames_per_code
+        return self.network.codec.encode(mel[:, :frames].to(self.network.codec.mean))[0].cpu()

@@ -32,6 +32,7 @@ from runtime.engine.changes import (
 )
 from runtime.engine.edits import EditError
 from runtime.engine.engine import Sink
+from runtime.engine.narration import Narrator
 from runtime.engine.output import SlotState, Usage
 from runtime.engine.pace import affordable, shared
 from runtime.engine.preview import Previewer
@@ -56,6 +57,7 @@ class ActiveResponse:
     committing: fill all that is left in the next step.
     reseeded: the seed chance goes on from, where not the request's. steered: the canvas of other turns, laid out, and
     the bound by which it is weighed before the next step what of the slots stays.
+    narrator: lays speech along its words, of a model that knows how long these last.
     changes: all that was changed on the way. moments: by number of steps, the answer as it was then.
     """
 
@@ -66,6 +68,7 @@ class ActiveResponse:
     canvas: Canvas
     unprompted: Canvas | None
     began_s: float
+    narrator: Narrator | None = None
     served_s: float = 0.0
     last_served: int = 0
     committing: bool = False
@@ -145,8 +148,8 @@ class ActiveResponse:
         return Weighing(self.canvas, carried_over(self.canvas, laid), bound)
 
     def _slot_items(self, slot: Slot) -> list[ForwardItem]:
-        rows = masked_positions(self.canvas, slot)
-        items = [ForwardItem(self.canvas, rows, slot.vocabulary, self._reuse(slot, True).plan(self.canvas, rows))]
+        canvas, rows = self._seen(self.canvas), masked_positions(self.canvas, slot)
+        items = [ForwardItem(canvas, rows, slot.vocabulary, self._reuse(slot, True).plan(canvas, rows))]
         if self.recipe_of(slot).guidance_scale and self.unprompted is not None:
             twin = self.unprompted.slot(slot.name)
             # Earlier slots stay masked there: the comparison is with nothing said, not with nothing but the transcript.
@@ -155,10 +158,15 @@ class ActiveResponse:
                 self.canvas.tokens_of(slot),
                 self.canvas.confidence[slot.positions],
             )
+            unprompted = self._seen(unprompted)
             twin_rows = rows - slot.start + twin.start
             reuse = self._reuse(slot, False).plan(unprompted, twin_rows)
             items.append(ForwardItem(unprompted, twin_rows, slot.vocabulary, reuse))
         return items
+
+    def _seen(self, canvas: Canvas) -> Canvas:
+        """What a pass works on: speech comes in when its words are known."""
+        return canvas if self.narrator is None or self.committing else self.narrator.without_speech(canvas, self.recipe)
 
     def _reuse(self, slot: Slot, prompted: bool) -> CanvasReuse:
         """That of the slots being filled; what was kept for others is let go."""
@@ -177,6 +185,8 @@ class ActiveResponse:
             self._open(weighing.weighed(scores))
         else:
             self._fill(iter(scores), vocabulary)
+        if self.narrator is not None:
+            self.canvas = self.narrator.laid(self.canvas, self.recipe)
         self.unmasked_per_step.append(int(before - self.canvas.masked.sum()))
         self.remember()
 

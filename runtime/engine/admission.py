@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from runtime.codecs.compact_voice import CompactVoiceCodec
 from runtime.codecs.image import ImageCodec
 from runtime.codecs.speech_tokens import SpeechTokenCodec
 from runtime.diffusion.canvas import Canvas
@@ -23,7 +24,7 @@ from runtime.engine.given import Encoders, Given, GivenSpeech, GivenText, as_edi
 from runtime.engine.model import OmniModel
 from runtime.engine.preview import grid
 from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out, settled
-from runtime.engine.recipe import Recipe, SlotRecipe
+from runtime.engine.recipe import PROMPT, Recipe, SlotRecipe
 from runtime.engine.reference import ReferencePrompt
 from runtime.engine.reference_response import UNCHANGEABLE, reference_rule, shown_canvas
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
@@ -71,12 +72,13 @@ class Admission:
         self._check_recipe(request.recipe, request.turns)
         _check_pace(request)
         turns = [EncodedTurn(turn.role, tuple(map(self._encode, turn.parts))) for turn in request.turns]
-        recipe = self._roomy(settled(turns, request.recipe, self._model.text, self._model.chat), request.given)
+        recipe = self._roomy(self._settled(turns, request), request.given)
         if self._model.fidelity == "reference":
             if request.given or recipe.tail or any(slot.lead or slot.choices for slot in recipe.slots):
                 raise AdmissionError(UNCHANGEABLE)
             return self._admit_reference(turns, recipe)
-        canvas = self._with_given(self._lay_out(turns, recipe), request.given)
+        canvas = self._with_given(self._narrated(self._lay_out(turns, recipe), recipe), request.given)
+        canvas = self._narrated(canvas, recipe)  # words may have been given
         self._check_length(len(canvas))
         guided = any(slot.guidance_scale for slot in recipe.slots)
         return Admitted(recipe, canvas, self._lay_out(NOTHING_SAID, recipe) if guided else None)
@@ -92,7 +94,16 @@ class Admission:
         self._check_recipe(recipe, turns)
         canvas = self._lay_out([EncodedTurn(turn.role, tuple(map(self._encode, turn.parts))) for turn in turns], recipe)
         self._check_length(len(canvas))
-        return canvas
+        return self._narrated(canvas, recipe)
+
+    def _settled(self, turns: Sequence[EncodedTurn], request: GenerationRequest) -> Recipe:
+        recipe = settled(turns, request.recipe, self._model.text, self._model.chat)
+        narrator = self._model.narrator
+        return recipe if narrator is None else narrator.settled(recipe, written(request.turns))
+
+    def _narrated(self, canvas: Canvas, recipe: Recipe) -> Canvas:
+        narrator = self._model.narrator
+        return canvas if narrator is None else narrator.laid(canvas, recipe)
 
     def _with_given(self, canvas: Canvas, given: Sequence[Given]) -> Canvas:
         laid = as_edits(canvas, given, self._encoders)
@@ -129,6 +140,7 @@ class Admission:
                 raise AdmissionError(
                     f"slot {slot.name!r} has length {slot.length} and {slot.steps} steps; both must be 1 or more"
                 )
+            self._check_words(recipe, slot, turns)
             if slot.position_stride is not None and not spoken:
                 raise AdmissionError(
                     f"recipe {recipe.name!r} lays its slot {slot.name!r} along speech, but nothing was spoken; "
@@ -136,6 +148,22 @@ class Admission:
                 )
             _check_numbers(slot)
         self._check_slots(recipe)
+
+    def _check_words(self, recipe: Recipe, slot: SlotRecipe, turns: Sequence[Turn]) -> None:
+        """Of a slot that says given words: whether it can, and whether there are any."""
+        if slot.says is None:
+            return
+        what = f"slot {slot.name!r} of recipe {recipe.name!r}"
+        if self._model.narrator is None or slot.modality != "speech":
+            raise AdmissionError(f"{what} says given words; only speech of a model with a voice can")
+        before = [earlier.name for earlier in recipe.slots[: recipe.slots.index(slot)] if earlier.modality == "text"]
+        if slot.says != PROMPT and slot.says not in before:
+            raise AdmissionError(
+                f"{what} says what slot {slot.says!r} says; it must be {PROMPT!r} or a text slot before it, of which "
+                f"there {'is none' if not before else 'are ' + ', '.join(before)}"
+            )
+        if slot.says == PROMPT and not written(turns):
+            raise AdmissionError(f"{what} says what the user wrote, and the last turn holds no words; send some")
 
     def _check_slots(self, recipe: Recipe) -> None:
         """What the model cannot write at all."""
@@ -204,8 +232,15 @@ class Admission:
         return EncodedImage(self._image.encode(part.pixels, self._model.prompt_image_size_px))
 
 
+def written(turns: Sequence[Turn]) -> str:
+    """The words of the last turn."""
+    return " ".join(part.text for part in turns[-1].parts if isinstance(part, TextPart)).strip() if turns else ""
+
+
 def _speech_encoder(model: OmniModel) -> tuple[Callable[[NDArray[np.int16], int], Tensor] | None, float]:
     """What makes speech codes of sound, and the seconds a code sounds."""
+    if isinstance(model.voice, CompactVoiceCodec):
+        return model.voice.encode, 1 / model.voice.codes_per_second
     if model.speech_tokenizer is None:
         return None, 0.0
     codec = SpeechTokenCodec(model.speech_tokenizer)

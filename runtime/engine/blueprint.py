@@ -31,6 +31,7 @@ from runtime.models.checkpoints import (
     fill,
     read_weights,
 )
+from runtime.models.compact_voice import CompactVoice, CompactVoiceConfig
 from runtime.models.config_files import checked
 from runtime.models.image_tokenizer import ImageTokenizer, ImageTokenizerConfig
 from runtime.models.published import (
@@ -126,6 +127,8 @@ class Blueprint:
         if self.file.parts.speech_decoder is not None:
             yield "speech_flow", self.speech_flow
             yield "vocoder", self.vocoder
+        if self.file.parts.voice is not None:
+            yield "voice", self.voice
 
     def backbone(self) -> NetworkPart[Backbone]:
         given = self.file.parts.backbone
@@ -166,6 +169,12 @@ class Blueprint:
     def vocoder(self) -> NetworkPart[Vocoder]:
         folder, config, dtype = self._speech_decoder()
         return self._part("vocoder", _first(folder, VOCODER_FILES), partial(Vocoder, config.vocoder), dtype, ())
+
+    def voice(self) -> NetworkPart[CompactVoice]:
+        source, path = self._network("voice", self.file.parts.voice)
+        config = checked(source.config, CompactVoiceConfig, self._field("voice: config"))
+        misfits = (*self._speech_misfits("voice", config.codec.num_codes), *self._saying_misfits(config))
+        return self._part("voice", path, partial(CompactVoice, config), source.dtype, misfits)
 
     def front_end_file(self) -> Path:
         path = self._located("speech_front_end", self.file.parts.speech_front_end, (CMVN,))
@@ -256,6 +265,16 @@ class Blueprint:
         for size in {sizes.prompt, sizes.answer}:
             if size <= 0 or size % config.downsampling:
                 yield f"{self.path}: image_size_px {size} is no multiple of {config.downsampling}, a code's pixels."
+
+    def _saying_misfits(self, config: CompactVoiceConfig) -> Iterator[str]:
+        first, stop = self.vocabulary.text
+        if config.text_tokens != stop - first:
+            yield (
+                f"{self.path}: the voice knows how long {config.text_tokens} text tokens last, the vocabulary has "
+                f"{stop - first}. Take the voice that was made for this text vocabulary."
+            )
+        if self.file.parts.speech_decoder is not None:
+            yield f"{self.path}: parts: voice and speech_decoder both make speech heard. Name one of them."
 
     def _speech_misfits(self, what: str, codes: int) -> Iterator[str]:
         first, stop = self.vocabulary.speech

@@ -63,7 +63,7 @@ class DenoisingEngine:
         start: bool = True,
     ) -> None:
         image = ImageCodec(model.image_tokenizer, model.image_size_px)
-        self._vocabulary = model.vocabulary
+        self._vocabulary, self._narrator = model.vocabulary, model.narrator
         self._dtype = model.backbone.lm_head.weight.dtype
         self._executor = executor
         self._limits = limits
@@ -357,6 +357,7 @@ class DenoisingEngine:
             canvas=admitted.canvas,
             unprompted=admitted.unprompted,
             began_s=self._clock(),
+            narrator=self._narrator,
         )
 
     def _partial(self, response: ActiveResponse) -> StepOutput:

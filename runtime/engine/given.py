@@ -134,9 +134,12 @@ def _speech(canvas: Canvas, given: GivenSpeech, encoders: Encoders) -> Edit:
             f"positions of {1000 * encoders.code_s:g} ms, its slot has {length}; open a stretch of it, in a slot that "
             "holds it and its end"
         )
+    slot = canvas.slot(given.slot)
     ends = [encoders.vocabulary[END_OF_TEXT]] * (length - len(codes))
+    if set(slot.ends) <= set(slot.forbidden):  # where it ends is known already
+        ends = []
     tokens = [*(codes + encoders.vocabulary.speech[0]).tolist(), *ends]
-    places = [place for place in range(length) if not first <= place < stop or place >= len(codes)]
+    places = [place for place in range(len(tokens)) if not first <= place < stop or place >= len(codes)]
     return Edit("set", given.slot, tuple(places), tuple(tokens[place] for place in places))
 
 

@@ -8,17 +8,20 @@ from typing import Any
 import msgspec
 import torch
 
+from runtime.codecs.compact_voice import CompactVoiceCodec
 from runtime.codecs.speech import SpeechFrontEnd
 from runtime.codecs.speech_stream import StreamingSpeechDecoder
 from runtime.codecs.text import TextCodec
 from runtime.codecs.vocabulary import Vocabulary
 from runtime.engine.blueprint import Blueprint, NetworkPart
 from runtime.engine.model_file import BackboneSource, ModelFile, NetworkSource, Parts
+from runtime.engine.narration import Narrator, Timing
 from runtime.engine.preview import Voice
 from runtime.engine.prompt import COMPACT_CHAT, PUBLISHED_CHAT, REFERENCE_CHAT, ChatStyle
-from runtime.engine.recipe import EMBEDDED_RECIPES, PUBLISHED_RECIPES, Fidelity, Recipe
+from runtime.engine.recipe import EMBEDDED_RECIPES, PUBLISHED_RECIPES, SPEAKING_RECIPES, Fidelity, Recipe
 from runtime.models.backbone import Backbone
 from runtime.models.checkpoints import CheckpointError, refuse, save_weights, write_tensors
+from runtime.models.compact_voice import CompactVoice
 from runtime.models.image_tokenizer import ImageTokenizer
 from runtime.models.memory import available_bytes
 from runtime.models.speech_encoder import SpeechEncoderConfig
@@ -26,7 +29,7 @@ from runtime.models.speech_tokenizer import SpeechTokenizer
 
 MODEL_FILE, TEXT_FILE = "model.json", "tokenizer.json"
 BACKBONE_FILE, IMAGE_FILE = "backbone.safetensors", "image_tokenizer.safetensors"
-FRONT_END_FILE = "speech_front_end.safetensors"
+FRONT_END_FILE, VOICE_FILE = "speech_front_end.safetensors", "voice.safetensors"
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 
 
@@ -35,8 +38,8 @@ class OmniModel:
     """Everything a response needs; networks are in eval mode.
 
     image_size_px: side of the pictures it draws. prompt_image_size_px: side of those it reads, if another.
-    voice: what makes its speech codes heard, if it speaks. speech_tokenizer: what makes speech codes of clips, if it
-        has one; answering takes none.
+    voice: what makes its speech codes heard, if it speaks. timing: how long its words last, if it knows.
+    speech_tokenizer: what makes speech codes of clips, if it has one; answering takes none.
     fidelity: "reference" answers exactly as the published code does, habits and all.
     """
 
@@ -51,8 +54,13 @@ class OmniModel:
     prompt_image_size_px: int | None = None
     chat: ChatStyle = COMPACT_CHAT
     voice: Voice | None = None
+    timing: Timing | None = None
     speech_tokenizer: SpeechTokenizer | None = None
     fidelity: Fidelity = "corrected"
+
+    @property
+    def narrator(self) -> Narrator | None:
+        return None if self.timing is None else Narrator(self.timing, self.vocabulary, self.text)
 
     @property
     def published(self) -> bool:
@@ -85,14 +93,32 @@ def load_model(path: Path = EMBEDDED, device: str = "cpu") -> OmniModel:
         vocabulary=blueprint.vocabulary,
         text=text,
         front_end=front_end,
-        recipes=PUBLISHED_RECIPES if file.vocabulary == "published" else EMBEDDED_RECIPES,
+        recipes=_recipes(file),
         image_size_px=sizes.answer,
         prompt_image_size_px=sizes.prompt,
         chat=_chat(file),
-        voice=StreamingSpeechDecoder(networks["speech_flow"], networks["vocoder"]) if "vocoder" in networks else None,
+        voice=_voice(networks),
+        timing=_timing(networks["voice"]) if "voice" in networks else None,
         speech_tokenizer=networks.get("speech_tokenizer"),
         fidelity=file.fidelity,
     )
+
+
+def _recipes(file: ModelFile) -> Mapping[str, Recipe]:
+    if file.vocabulary == "published":
+        return PUBLISHED_RECIPES
+    return EMBEDDED_RECIPES if file.parts.voice is None else SPEAKING_RECIPES
+
+
+def _voice(networks: Mapping[str, Any]) -> Voice | None:
+    if "voice" in networks:
+        return CompactVoiceCodec(networks["voice"])
+    return StreamingSpeechDecoder(networks["speech_flow"], networks["vocoder"]) if "vocoder" in networks else None
+
+
+def _timing(voice: CompactVoice) -> Timing:
+    before, behind = voice.silence.tolist()
+    return Timing(voice.durations.detach().cpu(), (before, behind))
 
 
 def torch_device(name: str) -> torch.device:
@@ -133,6 +159,7 @@ def check(parts: Sequence[NetworkPart[Any]], available: int | None = None) -> No
 def save_model(model: OmniModel, folder: Path, speech_encoder: SpeechEncoderConfig) -> None:
     """Write a model folder that `load_model` reads: half precision on disk, float32 in memory."""
     folder.mkdir(parents=True, exist_ok=True)
+    voice = model.voice.network if isinstance(model.voice, CompactVoiceCodec) else None
     backbone, tokenizer = asdict(model.backbone.config), asdict(model.image_tokenizer.config)
     file = ModelFile(
         name=model.name,
@@ -141,6 +168,7 @@ def save_model(model: OmniModel, folder: Path, speech_encoder: SpeechEncoderConf
             image_tokenizer=NetworkSource(path=IMAGE_FILE, config=tokenizer),
             speech_front_end=FRONT_END_FILE,
             text=TEXT_FILE,
+            voice=NetworkSource(path=VOICE_FILE, config=asdict(voice.config)) if voice is not None else None,
         ),
         vocabulary=model.vocabulary,
         image_size_px=model.image_size_px,
@@ -151,4 +179,6 @@ def save_model(model: OmniModel, folder: Path, speech_encoder: SpeechEncoderConf
     model.text.save(folder / TEXT_FILE)
     save_weights(model.backbone, folder / BACKBONE_FILE)
     save_weights(model.image_tokenizer, folder / IMAGE_FILE)
+    if voice is not None:
+        save_weights(voice, folder / VOICE_FILE)
     write_tensors({"shift": model.front_end.shift, "scale": model.front_end.scale}, folder / FRONT_END_FILE)

@@ -41,7 +41,10 @@ class BackboneSource(NetworkSource, frozen=True, omit_defaults=True):
 
 
 class Parts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A plain string is a path, or a hub id if nothing lies there."""
+    """A plain string is a path, or a hub id if nothing lies there.
+
+    A model speaks with a speech_decoder, of the published kind, or with a voice, the embedded model's.
+    """
 
     backbone: str | BackboneSource
     image_tokenizer: str | NetworkSource
@@ -49,6 +52,7 @@ class Parts(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str | Source
     speech_tokenizer: str | NetworkSource | None = None
     speech_decoder: str | NetworkSource | None = None
+    voice: str | NetworkSource | None = None
 
 
 class ImageSizes(msgspec.Struct, frozen=True):

@@ -110,6 +110,16 @@ class Narrator:
                 canvas = forbid_ends(narrated(canvas, slot, places, narration, end), slot)
         return canvas
 
+    def without_speech(self, canvas: Canvas, recipe: Recipe) -> Canvas:
+        """What is seen while words are still found: the canvas as it would be if none of it were to be said.
+
+        So an answer's words and pictures are the same whether they are said or not.
+        """
+        for slot, numbers in zip(reversed(canvas.slots), reversed(recipe.slots), strict=True):
+            if numbers.says is not None and not set(slot.ends) <= set(slot.forbidden):
+                canvas = _without(canvas, slot.start - 1, slot.start + slot.length + 1)
+        return canvas
+
     def _lies_along(self, canvas: Canvas, slot: Slot, narration: Narration) -> bool:
         """Whether it was laid along just this before; what it may not say any more tells that it was laid at all."""
         said = narration.said[: slot.length]
@@ -127,6 +137,23 @@ class Narrator:
         first, stop = self.vocabulary.text
         said = canvas.said(source)
         return ((said >= first) & (said < stop)).nonzero()[:, 0] + source.start
+
+
+def _without(canvas: Canvas, start: int, stop: int) -> Canvas:
+    """Without the positions [start, stop) and the slots in them; what follows moves up."""
+    kept = torch.cat([torch.arange(start), torch.arange(stop, len(canvas))])
+    positions = canvas.positions.clone()
+    positions[stop:] -= stop - start
+    return replace(
+        canvas,
+        token_ids=canvas.token_ids[kept],
+        positions=positions[kept],
+        image_cells=canvas.image_cells[kept],
+        spoken=canvas.spoken[kept],
+        confidence=canvas.confidence[kept],
+        pinned=canvas.pinned[kept],
+        slots=tuple(slot for slot in canvas.slots if not start <= slot.start < stop),
+    )
 
 
 def words_of_prompt(canvas: Canvas, vocabulary: Vocabulary, text: TextCodec) -> Tensor:

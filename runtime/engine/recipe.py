@@ -140,7 +140,6 @@ SPEAKING_RECIPES = EMBEDDED_RECIPES | by_name(
     Recipe("text_to_speech", (SPEECH,)),
     Recipe("text_to_text_and_speech", (REPLY, SPOKEN)),
     Recipe("text_to_image_and_speech", (PICTURE, REPLY, SPOKEN)),
-    Recipe("speech_to_speech", (TRANSCRIPT, REPLY, SPOKEN)),
     Recipe("speech_to_image_and_speech", (TRANSCRIPT, PICTURE, REPLY, SPOKEN)),
     Recipe("image_to_speech", (REPLY, SPOKEN)),
     Recipe("speech_and_image_to_speech", (TRANSCRIPT, REPLY, SPOKEN)),

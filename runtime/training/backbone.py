@@ -1,15 +1,16 @@
-"""Train the backbone: `python -m runtime.training.backbone pictures`, then `… speech`, then `… hearing`.
+"""Train the backbone: `python -m runtime.training.backbone pictures`, then `… speech`, `… hearing`, `… voice`.
 
 Stage "pictures" learns to draw and to read, from nothing or on top of an unpacked model; "speech" goes on from it with
-ears; "hearing" goes on mostly with listening, which is learnt last and slowest. Every sample is a whole canvas of some
-recipe, laid out as it will be served, with one masking ratio a slot (a picture hidden entirely is common).
+ears; "hearing" goes on mostly with listening, which is learnt slowest; "voice" goes on mostly with speaking. Every
+sample is a whole canvas of some recipe, laid out as it will be served, with one masking ratio a slot (a picture hidden
+entirely is common).
 """
 
 import math
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -18,11 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from runtime.codecs.text import TextCodec
-from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
+from runtime.codecs.vocabulary import END_OF_SPEECH, END_OF_TEXT, Vocabulary
 from runtime.diffusion.batch import Batch
 from runtime.diffusion.canvas import Canvas, Slot
+from runtime.engine.narration import Narration, narrated, words_of_prompt
 from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out
-from runtime.engine.recipe import SPEAKING_RECIPES, Recipe
+from runtime.engine.recipe import PROMPT, SPEAKING_RECIPES, TEXT_LENGTH, Recipe
 from runtime.models.backbone import Backbone, BackboneConfig, padding_bias
 from runtime.training.data.fetch import cache_folder
 from runtime.training.growth import grown
@@ -33,6 +35,7 @@ from runtime.training.outside import UNKNOWN, other_things, small_talk
 from runtime.training.pictures import DRAWN_STYLE, READ_STYLES, ScenePool, load_pool
 from runtime.training.precision import in_training_precision
 from runtime.training.run import TrainingRun
+from runtime.training.speech_codes import SpokenText, load_spoken
 from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
 from runtime.training.speech_encoder import load_speech_encoder
 from runtime.training.text import text_codec
@@ -56,13 +59,31 @@ TASK_SHARES = {
         "speech_to_text": 0.24,
         "speech_to_image": 0.22,
     },
+    "voice": {
+        "text_to_speech": 0.5,
+        "image_to_speech": 0.15,
+        "text_to_image": 0.12,
+        "image_to_text": 0.08,
+        "speech_to_text": 0.08,
+        "speech_to_image": 0.07,
+    },
     "hearing": {"text_to_image": 0.1, "image_to_text": 0.05, "speech_to_text": 0.7, "speech_to_image": 0.15},
 }
-BEFORE = {"pictures": "finished", "speech": "pictures", "hearing": "speech"}  # the run each goes on from
-STEPS = {"pictures": 1000, "speech": 480, "hearing": 200}  # those of version 1, on top of version 0
-DECAY_FROM = {"pictures": 0.99, "speech": 0.05, "hearing": 0.0}  # share of the run at the full learning rate
-LEARNING_RATES = {"pictures": 0.5, "speech": 1.0, "hearing": 0.5}  # share of the peaks
-ALL_HIDDEN = {"image": 0.35, "text": 0.5}  # share of the slots that are hidden entirely
+BEFORE = {
+    "pictures": "finished",
+    "speech": "pictures",
+    "hearing": "speech",
+    "voice": "hearing",
+}  # the run each goes on from
+STEPS = {"pictures": 1000, "speech": 480, "hearing": 200, "voice": 900}  # those of version 1, on top of version 0
+DECAY_FROM = {
+    "pictures": 0.99,
+    "speech": 0.05,
+    "hearing": 0.0,
+    "voice": 0.2,
+}  # share of the run at the full learning rate
+LEARNING_RATES = {"pictures": 0.5, "speech": 1.0, "hearing": 0.5, "voice": 1.0}  # share of the peaks
+ALL_HIDDEN = {"image": 0.35, "text": 0.5, "speech": 0.5}  # share of the slots that are hidden entirely
 HEARD_SHARES = {"kokoro": 0.35, "hibari": 0.5, "flite": 0.15}  # how often each engine is listened to
 READ_SHARES = (0.4, 0.15, 0.15, 0.15, 0.15)  # of READ_STYLES
 REFUSED = 0.07  # share of samples about what it does not know
@@ -120,7 +141,10 @@ class Layouter:
     codec: TextCodec
 
     def slot_tokens(self, slot: Slot, answer: str | Tensor) -> Tensor:
-        """(slot.length,) ids: picture codes, or text with its tail of end-of-text."""
+        """(slot.length,) ids: picture codes, speech codes with their tail, or text with its tail of end-of-text."""
+        if isinstance(answer, Tensor) and slot.modality == "speech":
+            codes = answer[: slot.length] + self.vocabulary.speech[0]
+            return F.pad(codes, (0, slot.length - len(codes)), value=self.vocabulary[END_OF_SPEECH])
         if isinstance(answer, Tensor):
             return answer + self.vocabulary.image[0]
         ids = self.codec.encode(answer)[: slot.length]
@@ -133,15 +157,21 @@ class Layouter:
         answers: Sequence[str | Tensor],
         rng: random.Random,
         shares: Sequence[float] | None = None,
+        narration: Narration | None = None,
     ) -> Sample:
-        """Fill the slots with the answers, then hide a share of each; `shares` fixes them, else they are drawn."""
+        """Fill the slots with the answers, then hide a share of each; `shares` fixes them, else they are drawn.
+
+        narration: of the speech slot, which is the last.
+        """
         canvas = lay_out(turns, recipe, self.vocabulary, self.codec)
+        if narration is not None:
+            canvas = self._narrated(canvas, recipe, narration)
         token_ids, targets = canvas.token_ids.clone(), []
         for i, (slot, answer) in enumerate(zip(canvas.slots, answers, strict=True)):
             tokens = self.slot_tokens(slot, answer)
             share = masked_share(slot.modality, rng) if shares is None else shares[i]
             draws = torch.tensor([rng.random() for _ in range(slot.length)])
-            masked = draws <= share
+            masked = (draws <= share) & (tokens != self.vocabulary[END_OF_SPEECH])  # where speech ends is known
             # The tail of end-of-text is hidden less often: it would be most of what text slots learn.
             tail = tokens == self.vocabulary[END_OF_TEXT]
             if share < 1.0:
@@ -149,8 +179,17 @@ class Layouter:
             token_ids[slot.positions] = torch.where(masked, canvas.mask_id, tokens)
             positions = masked.nonzero()[:, 0]
             targets.append(Target(slot, positions + slot.start, tokens[positions]))
-        filled = Canvas(token_ids, canvas.positions, canvas.image_cells, canvas.slots, canvas.mask_id, canvas.speech)
-        return Sample(filled, tuple(targets))
+        return Sample(replace(canvas, token_ids=token_ids), tuple(targets))
+
+    def _narrated(self, canvas: Canvas, recipe: Recipe, narration: Narration) -> Canvas:
+        """As `runtime.engine.narration.Narrator` lays it, by the times that were measured."""
+        slot, says = canvas.slots[-1], recipe.slots[-1].says
+        places = (
+            words_of_prompt(canvas, self.vocabulary, self.codec)
+            if says == PROMPT
+            else torch.arange(len(narration.tokens)) + canvas.slot(str(says)).start
+        )
+        return narrated(canvas, slot, places, narration, self.vocabulary[END_OF_SPEECH])
 
 
 def user(*contents: Content) -> list[EncodedTurn]:
@@ -160,8 +199,14 @@ def user(*contents: Content) -> list[EncodedTurn]:
 class Curriculum:
     """Draws samples of every task."""
 
-    def __init__(self, layouter: Layouter, pool: ScenePool, heard: Sequence[HeardUtterance]) -> None:
-        self.layouter, self.pool = layouter, pool
+    def __init__(
+        self,
+        layouter: Layouter,
+        pool: ScenePool,
+        heard: Sequence[HeardUtterance],
+        spoken: Sequence[SpokenText] = (),
+    ) -> None:
+        self.layouter, self.pool, self.spoken = layouter, pool, spoken
         self.heard: dict[str, list[HeardUtterance]] = {}
         self.requests: dict[str, list[HeardUtterance]] = {}
         for utterance in heard:
@@ -224,6 +269,21 @@ class Curriculum:
         image = EncodedImage(codes.view(GRID, GRID))
         return self.layouter.sample(user(image, asked.text), recipe, [answer], rng)
 
+    def text_to_speech(self, recipe: Recipe, rng: random.Random) -> Sample:
+        said = rng.choice(self.spoken)
+        fitting = replace(recipe, slots=(replace(recipe.slots[0], length=len(said.codes)),))
+        return self.layouter.sample(user(said.text), fitting, [said.codes], rng, narration=said.narration)
+
+    def image_to_speech(self, recipe: Recipe, rng: random.Random) -> Sample:
+        """How an answer is said that is written already; what it is about does not matter to that."""
+        said = rng.choice(self.spoken)
+        while len(said.narration.tokens) > TEXT_LENGTH or len(said.codes) > recipe.slots[-1].length:
+            said = rng.choice(self.spoken)
+        _, codes = self.pool.draw(rng.choices(READ_STYLES, READ_SHARES)[0], rng)
+        turns = user(EncodedImage(codes.view(GRID, GRID))) if rng.random() < 0.5 else user()
+        shares = (0.0, masked_share("speech", rng))
+        return self.layouter.sample(turns, recipe, [said.text, said.codes], rng, shares, said.narration)
+
     def _pick(self, found: dict[str, list[HeardUtterance]], rng: random.Random) -> HeardUtterance:
         engines = list(found)
         weights = [HEARD_SHARES[engine] for engine in engines]
@@ -251,7 +311,7 @@ class Curriculum:
 def losses_of(network: Backbone, samples: Sequence[Sample]) -> dict[str, Tensor]:
     """Mean cross-entropy at the masked positions by modality, each over its own part of the vocabulary."""
     batch = Batch.of([s.canvas for s in samples])
-    embedded = network.embed(batch.token_ids, batch.image_cells)
+    embedded = network.embed(batch.token_ids, batch.image_cells, batch.spoken)
     if batch.speech:
         rows = [rows for _, _, rows in batch.speech]
         projected = network.model.audio_projection(torch.cat(rows)).split([len(r) for r in rows])
@@ -260,7 +320,7 @@ def losses_of(network: Backbone, samples: Sequence[Sample]) -> dict[str, Tensor]
     bias = padding_bias(batch.lengths, batch.token_ids.shape[1], embedded.dtype)
     hidden = network.hidden(embedded, batch.positions, bias)
     losses: dict[str, Tensor] = {}
-    for modality in ("image", "text"):
+    for modality in ("image", "text", "speech"):
         targets = [(i, t) for i, s in enumerate(samples) for t in s.targets if t.slot.modality == modality]
         if not sum(len(t.tokens) for _, t in targets):
             continue
@@ -328,8 +388,9 @@ def main(stage: str, cache: Path, steps: int | None, threads: int, decay_from: f
     if hears:
         network.model.audio_model.model.load_state_dict(load_speech_encoder(cache).state_dict())
     heard = load_heard(cache) if hears else []
-    curriculum = Curriculum(Layouter(vocabulary, codec), load_pool(cache), heard)
     tasks = TASK_SHARES[stage]
+    spoken = load_spoken(cache) if "text_to_speech" in tasks else []
+    curriculum = Curriculum(Layouter(vocabulary, codec), load_pool(cache), heard, spoken)
     optimizers = optimizers_of(network, LEARNING_RATES[stage])
     run = TrainingRun(
         cache / "runs" / f"backbone_{stage}",

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import torch
 
+from runtime.codecs.compact_voice import CompactVoiceCodec
 from runtime.engine.model import EMBEDDED, OmniModel, save_model
 from runtime.engine.recipe import EMBEDDED_RECIPES
 from runtime.models.backbone import Backbone
@@ -12,12 +13,13 @@ from runtime.training.backbone import backbone_config, vocabulary_of
 from runtime.training.data.fetch import cache_folder
 from runtime.training.data.scenes import CANVAS
 from runtime.training.image_tokenizer import load_image_tokenizer
+from runtime.training.speech_codes import CODES_FILE, load_voice
 from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
 from runtime.training.speech_encoder import front_end
 from runtime.training.text import text_codec
 
 
-def trained_model(cache: Path, stage: str = "hearing") -> OmniModel:
+def trained_model(cache: Path, stage: str = "voice") -> OmniModel:
     """The model as the runs in the cache left it."""
     codec = text_codec(cache)
     vocabulary = vocabulary_of(codec)
@@ -33,6 +35,7 @@ def trained_model(cache: Path, stage: str = "hearing") -> OmniModel:
         front_end=front_end(cache),
         recipes=EMBEDDED_RECIPES,
         image_size_px=CANVAS,
+        voice=CompactVoiceCodec(load_voice(cache)) if (cache / "runs" / CODES_FILE).exists() else None,
     )
 
 
@@ -44,7 +47,7 @@ def decoder_run(cache: Path) -> str:
 @click.command()
 @click.option("--cache", type=click.Path(path_type=Path), default=cache_folder, show_default="the training cache")
 @click.option("--out", type=click.Path(path_type=Path), default=EMBEDDED, show_default="the package's own folder")
-@click.option("--stage", default="hearing", show_default=True, help="the backbone run to take")
+@click.option("--stage", default="voice", show_default=True, help="the backbone run to take")
 def main(cache: Path, out: Path, stage: str) -> None:
     """Write the model folder."""
     save_model(trained_model(cache, stage), out, SPEECH_CONFIG)

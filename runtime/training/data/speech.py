@@ -229,6 +229,20 @@ def _with_durations(model: Path, durations: str, into: Path) -> Path:
     return into
 
 
+@dataclass(frozen=True)
+class Said:
+    """All that hibari tells of what it says. f0: (frames of 12.5 ms,) float32, Hz.
+
+    frames: for each of the `phonemes`, and for the silence at either end, how many of 25 ms it lasts.
+    """
+
+    samples: npt.NDArray[np.float32]
+    f0: npt.NDArray[np.float32]
+    phonemes: str
+    frames: tuple[int, ...]
+    word_spans: WordSpans | None
+
+
 class HibariVoice:
     """The one voice in the package hibari-tts (Apache-2.0), about 130 times faster than real time on one core."""
 
@@ -242,6 +256,10 @@ class HibariVoice:
         self._session = _open_session(_with_durations(model, "/Cast_32_output_0", cache / "models/hibari.onnx"))
 
     def speak(self, line: Line) -> Speech:
+        said = self.say(line)
+        return Speech(said.samples, NEURAL_SAMPLE_RATE, said.word_spans)
+
+    def say(self, line: Line) -> Said:
         vocabulary = self._hibari.vocab
         phonemes = "".join(c for c in " ".join(self._hibari.phonemize(line.spoken)) if c in vocabulary)
         ids = [0, *(vocabulary[c] for c in phonemes), 0]
@@ -249,8 +267,9 @@ class HibariVoice:
         *spectrum, frames = self._session.run(None, inputs)
         # The breath in the voice is random noise; a fixed seed says the same line the same way every time.
         samples = self._synth(*(part[0] for part in spectrum), np.random.default_rng(len(line.spoken)))
-        spans = word_spans(line.text, phonemes, frames.ravel().tolist(), len(samples) / NEURAL_SAMPLE_RATE)
-        return Speech(samples, NEURAL_SAMPLE_RATE, spans)
+        durations = frames.ravel().tolist()
+        spans = word_spans(line.text, phonemes, durations, len(samples) / NEURAL_SAMPLE_RATE)
+        return Said(samples, spectrum[-1][0], phonemes, tuple(durations), spans)
 
 
 class KokoroVoices:

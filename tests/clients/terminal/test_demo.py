@@ -102,7 +102,7 @@ def test_a_written_request(out: Path) -> None:
 
 def test_a_spoken_reply(wav: Path, out: Path) -> None:
     outcome = json.loads(run_demo("--wav", wav, "--out", out, "--speak", "--json").stdout)
-    assert set(outcome["files"]) == {"transcript", "reply", "speech"}
+    assert {"transcript", "reply", "speech"} <= set(outcome["files"])
     spoken = Speech(out / "reply.wav")
     assert (spoken.sample_rate_hz, spoken.pcm.astype("<i2").tobytes()) == (24_000, TONE)
     assert str(out / "reply.wav") in run_demo("--wav", wav, "--out", out, "--speak").stdout

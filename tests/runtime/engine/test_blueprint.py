@@ -11,6 +11,7 @@ from runtime.engine.blueprint import Blueprint
 from runtime.engine.model import save_model
 from runtime.models.checkpoints import CheckpointError
 from tests.support.published_layout import write_published
+from tests.support.speaking_model import speaking_model
 from tests.support.tiny_model import SPEECH_ENCODER, tiny_model
 
 NETWORKS = ["backbone", "image_tokenizer", "speech_tokenizer", "speech_flow", "vocoder"]
@@ -198,3 +199,30 @@ def test_a_part_that_is_not_there_names_the_model_file(ours: Path) -> None:
     blueprint = changed(ours, lambda file: file["parts"].update(text="nowhere.json"))
     with pytest.raises(CheckpointError, match=r"changed\.json: parts: text: .*nowhere\.json: no such file"):
         blueprint.text()
+
+
+@pytest.fixture(scope="module")
+def speaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("speaking")
+    save_model(speaking_model(), folder, SPEECH_ENCODER)
+    return folder / "model.json"
+
+
+def test_a_voice_of_another_model(speaking: Path) -> None:
+    def other(file: dict[str, Any]) -> None:
+        file["parts"]["voice"]["config"] |= {"text_tokens": 7}
+        file["parts"]["voice"]["config"]["codec"]["levels"] = [4, 4]
+        file["parts"]["speech_decoder"] = "elsewhere"
+
+    problems = changed(speaking, other).voice().examine().problems
+    assert any("16 codes" in problem and "32 ids" in problem for problem in problems)
+    assert any("how long 7 text tokens last" in problem for problem in problems)
+    assert any("voice and speech_decoder both" in problem for problem in problems)
+
+
+def test_a_voice_has_sizes_of_its_own(speaking: Path) -> None:
+    def odd(file: dict[str, Any]) -> None:
+        file["parts"]["voice"]["config"]["codec"]["colour"] = 3
+
+    with pytest.raises(CheckpointError, match=r"voice: config: codec: unknown field colour; allowed: mels, levels"):
+        changed(speaking, odd).voice()

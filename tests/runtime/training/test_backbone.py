@@ -1,12 +1,14 @@
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from runtime.codecs.text import TextCodec
-from runtime.codecs.vocabulary import END_OF_TEXT
-from runtime.engine.recipe import EMBEDDED_RECIPES
+from runtime.codecs.vocabulary import END_OF_SPEECH, END_OF_TEXT
+from runtime.engine.narration import Narration, Narrator, Timing
+from runtime.engine.recipe import EMBEDDED_RECIPES, SPEAKING_RECIPES
 from runtime.models.backbone import Backbone
 from runtime.training.backbone import (
     ALL_HIDDEN,
@@ -24,6 +26,7 @@ from runtime.training.backbone import (
 )
 from runtime.training.heard import HeardUtterance
 from runtime.training.pictures import READ_STYLES, ScenePool
+from runtime.training.speech_codes import SpokenText
 from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
 from runtime.training.text import corpus
 from runtime.training.world import BACKGROUNDS, Scene
@@ -47,10 +50,14 @@ def curriculum() -> Curriculum:
     )
     said = "draw two dogs on a red background"
     heard = [HeardUtterance(said, torch.randn(40, SPEECH_CONFIG.output_size), SCENES[1], "kokoro")]
-    return Curriculum(Layouter(vocabulary_of(codec), codec), pool, heard)
+    tokens = torch.tensor(codec.encode("two dogs"))
+    starts = torch.arange(len(tokens)) * 3.0 + 2
+    narration = Narration(tokens, starts, float(starts[-1]) + 3, 3 * len(tokens) + 6)
+    spoken = [SpokenText("two dogs", False, torch.arange(narration.length), narration)]
+    return Curriculum(Layouter(vocabulary_of(codec), codec), pool, heard, spoken)
 
 
-@pytest.mark.parametrize("task", list(TASK_SHARES["speech"]))
+@pytest.mark.parametrize("task", sorted({task for shares in TASK_SHARES.values() for task in shares}))
 def test_samples_hide_what_they_ask_for(curriculum: Curriculum, task: str) -> None:
     rng = random.Random(1)
     for _ in range(20):
@@ -76,6 +83,25 @@ def test_shares_are_kept(curriculum: Curriculum) -> None:
     assert int((text == layouter.vocabulary[END_OF_TEXT]).sum()) == len(text) - len(layouter.codec.encode("two dogs"))
 
 
+@pytest.mark.parametrize("task", ["text_to_speech", "image_to_speech"])
+def test_speech_is_laid_along_its_words_as_it_will_be_served(curriculum: Curriculum, task: str) -> None:
+    codec, vocabulary = curriculum.layouter.codec, curriculum.layouter.vocabulary
+    canvas = curriculum.sample(task, random.Random(2)).canvas
+    slot = canvas.slots[-1]
+    said = curriculum.spoken[0].narration
+    assert canvas.spoken[slot.positions][: said.length].tolist() == said.said.tolist()
+    served = Narrator(Timing(torch.full((codec.num_tokens, 2), 3.0), (2.0, 4.0)), vocabulary, codec)
+    recipe = SPEAKING_RECIPES[task]
+    words = [] if task == "text_to_speech" else ["two dogs"]
+    canvas = replace(canvas, token_ids=canvas.token_ids.where(canvas.spoken < 0, canvas.mask_id))
+    laid = served.laid(canvas, recipe)
+    assert torch.equal(laid.positions, canvas.positions)
+    assert torch.equal(laid.spoken, canvas.spoken)
+    tail = canvas.tokens_of(slot)[said.length :]
+    assert bool((tail == vocabulary[END_OF_SPEECH]).all())
+    assert words == [] or int(canvas.num_masked(canvas.slots[0])) == 0
+
+
 def test_a_few_steps_learn_one_batch(curriculum: Curriculum) -> None:
     torch.manual_seed(0)
     network = Backbone(backbone_config(curriculum.layouter.vocabulary), SPEECH_CONFIG)
@@ -94,7 +120,7 @@ def test_a_few_steps_learn_one_batch(curriculum: Curriculum) -> None:
     assert history[-1] < 0.9 * history[0]
 
 
-@pytest.mark.parametrize("modality", ["image", "text"])
+@pytest.mark.parametrize("modality", ["image", "text", "speech"])
 def test_slots_are_often_hidden_entirely(modality: str) -> None:
     rng = random.Random(0)
     shares = [masked_share(modality, rng) for _ in range(400)]
