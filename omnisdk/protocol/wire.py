@@ -38,6 +38,13 @@ def pack(event: ClientEvent | ServerEvent) -> bytes:
 
 def decode_server_event(frame: str | bytes) -> ServerEvent:
     """What a client reads. A type it does not know becomes UnknownEvent. Raises ProtocolError for anything else."""
+    try:
+        return _SERVER_JSON.decode(frame) if isinstance(frame, str) else _SERVER_MSGPACK.decode(frame)
+    except (ValueError, RecursionError):  # all of msgspec's are ValueErrors; what it is is found out at leisure
+        return _unusual_server_event(frame)
+
+
+def _unusual_server_event(frame: str | bytes) -> ServerEvent:
     message = _message(frame)
     _check_plain(message, None)
     name = message.get("type")
@@ -210,5 +217,9 @@ def _raw(value: Any) -> bytes:
     raise NotImplementedError(type(value))
 
 
+_SERVER_JSON: msgspec.json.Decoder[KnownServerEvent] = msgspec.json.Decoder(KnownServerEvent, dec_hook=from_wire)
+_SERVER_MSGPACK: msgspec.msgpack.Decoder[KnownServerEvent] = msgspec.msgpack.Decoder(
+    KnownServerEvent, dec_hook=from_wire
+)
 _JSON = msgspec.json.Encoder(enc_hook=_data_url)
 _MSGPACK = msgspec.msgpack.Encoder(enc_hook=_raw)

@@ -10,5 +10,6 @@ from runtime.benchmarks.quality import quality
 from runtime.benchmarks.reuse import reuse
 from runtime.benchmarks.session import session
 from runtime.benchmarks.step import step
+from runtime.benchmarks.wire import wire_command
 
-COMMANDS = (step, quality, batching, cancel, load, first_sound, reuse, session, loading, fidelity)
+COMMANDS = (step, quality, batching, cancel, load, first_sound, reuse, session, wire_command, loading, fidelity)
