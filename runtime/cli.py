@@ -40,13 +40,17 @@ CANVAS_POSITIONS, PUBLISHED_CANVAS_POSITIONS = 1024, 8192
 @click.option("--threads", type=int, help="Threads of the forward pass.  [default: torch's choice]")
 @click.option("--compile", is_flag=True, default=None, help="Compile the network first: minutes of warm-up.")
 @click.option("--api-key", help="What clients must send.  [default: everybody may come in]")
+@click.option("--api-keys", metavar="NAME=KEY,…", help="More keys, by name; sha256:… in the place of a key.")
+@click.option("--key-file", type=click.Path(), help="YAML: keys by name, and what each may take.")
+@click.option("--limits", metavar="NAME=NUMBER,…", help="What a key may take: sessions; steps, tokens … a minute.")
 @click.option("--max-sessions", type=int, help="Sockets open at a time.  [default: 64]")
 @click.option("--ready-json", is_flag=True, help="Print one JSON line, url and pid, once connections are taken.")
 def serve(ready_json: bool, **options: object) -> None:
     """Serve the model on a websocket.
 
     Each option may also come from the environment: OMNI_HOST, OMNI_PORT, OMNI_MODEL, OMNI_DEVICE, OMNI_THREADS,
-    OMNI_COMPILE, OMNI_API_KEY, OMNI_MAX_SESSIONS, OMNI_ALLOWED_HOSTS, OMNI_ALLOWED_ORIGINS.
+    OMNI_COMPILE, OMNI_API_KEY, OMNI_API_KEYS, OMNI_KEY_FILE, OMNI_LIMITS, OMNI_MAX_SESSIONS, OMNI_ALLOWED_HOSTS,
+    OMNI_ALLOWED_ORIGINS.
     """
     try:
         settings = read_settings(options)
@@ -112,13 +116,23 @@ def card_of(model: OmniModel) -> ModelCard:
 
 
 def server_settings_of(settings: ServeSettings) -> ServerSettings:
+    from runtime.server.key_file import KeyFileError, keys_of, limits_of
     from runtime.server.settings import LOOPBACK_HOSTS, ServerSettings
 
+    given = {name: key.get_secret_value() for name, key in settings.api_keys.items()}
+    if settings.api_key:
+        given["default"] = settings.api_key.get_secret_value()
+    try:
+        limits = limits_of(settings.limits)
+        keys = keys_of(given, settings.key_file, limits)
+    except KeyFileError as error:
+        raise click.ClickException(str(error)) from None
     hosts = settings.allowed_hosts
     if hosts is None:
         hosts = LOOPBACK_HOSTS if settings.on_loopback else ("*",)
     return ServerSettings(
-        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+        keys=keys,
+        limits=limits,
         allowed_hosts=(*hosts, settings.host),
         allowed_origins=settings.allowed_origins,
         max_sessions=settings.max_sessions,

@@ -20,7 +20,9 @@ class ServeSettings(BaseModel):
 
     host, port: where it listens; port 0 takes any free one. model: model file or its folder. device: torch's name of
     where the networks run. threads: of the forward pass, None leaves the choice to torch. compile: whether torch
-    compiles the network first, which takes minutes. api_key: what clients must send, None lets everybody in.
+    compiles the network first, which takes minutes. api_key: what clients must send; api_keys: more of
+    them, by name; key_file: more still, and what each may take (`runtime.server.key_file`); without any, everybody may
+    come in. limits: what a key may take that has none of its own, or everybody together.
     max_sessions: sockets open at a time. allowed_hosts: names the server may be called by, "*" for any; None allows
     this machine's own names on a loopback address and any name elsewhere. allowed_origins: pages of other servers that
     may connect. In the environment, lists are separated by commas.
@@ -35,6 +37,9 @@ class ServeSettings(BaseModel):
     threads: int | None = Field(default=None, ge=1, le=1024)
     compile: bool = False
     api_key: SecretStr | None = None
+    api_keys: dict[str, SecretStr] = {}
+    key_file: Path | None = None
+    limits: dict[str, float] = {}
     max_sessions: int = Field(default=64, ge=1, le=100_000)
     allowed_hosts: tuple[str, ...] | None = None
     allowed_origins: tuple[str, ...] = ()
@@ -48,6 +53,17 @@ class ServeSettings(BaseModel):
     @classmethod
     def _split(cls, names: object) -> object:
         return tuple(filter(None, map(str.strip, names.split(",")))) if isinstance(names, str) else names
+
+    @field_validator("api_keys", "limits", mode="before")
+    @classmethod
+    def _named(cls, pairs: object) -> object:
+        """As in "phone=…,web=…"."""
+        if not isinstance(pairs, str):
+            return pairs
+        split = [pair.partition("=") for pair in filter(None, map(str.strip, pairs.split(",")))]
+        if not all(equals for _, equals, _ in split):
+            raise ValueError("is not of the form name=value,name=value")
+        return {name.strip(): value.strip() for name, _, value in split}
 
     @field_validator("api_key")
     @classmethod
@@ -85,5 +101,5 @@ def _sentence(error: ValidationError, options: Mapping[str, object]) -> str:
     problem = error.errors(include_url=False, include_input=True)[0]
     name = str(problem["loc"][0])
     source = name if options.get(name) is not None else ENVIRONMENT_PREFIX + name.upper()
-    came = "" if name == "api_key" else f" {problem['input']!r}"
+    came = "" if name.startswith("api_key") else f" {problem['input']!r}"
     return f"{source}{came}: {problem['msg'].removeprefix('Value error, ')}"

@@ -38,7 +38,10 @@ TUNE_NOT_ACTIVE = "response_tune_not_active"
 TUNE_REFUSED = "response_tune_refused"
 NOTHING_TO_ANSWER = "conversation_has_no_user_item"
 
+RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
+
 INVALID_REQUEST = "invalid_request_error"
+RATE_LIMIT = "rate_limit_error"
 SERVER_ERROR = "server_error"
 
 

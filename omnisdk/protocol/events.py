@@ -459,6 +459,31 @@ class ResponseDone(_FromServer, tag="response.done"):
     response: Response
 
 
+class RateLimit(Struct, kw_only=True):
+    """What is left of one limit. limit: a minute. reset_seconds: until all of it is there again."""
+
+    name: str
+    limit: int
+    remaining: int
+    reset_seconds: float
+
+
+class RateLimitsOmni(Struct, kw_only=True):
+    """rate_limits: of bytes, pixels, audio_seconds and steps."""
+
+    rate_limits: list[RateLimit]
+
+
+class RateLimitsUpdated(_FromServer, tag="rate_limits.updated"):
+    """After response.done, to clients whose key has limits.
+
+    rate_limits: of requests and tokens, which all clients know. omni: of the rest.
+    """
+
+    rate_limits: list[RateLimit]
+    omni: RateLimitsOmni
+
+
 # Server events of the extension, for clients that opted in
 
 
@@ -719,6 +744,7 @@ KnownServerEvent = (
     | ResponseFunctionCallArgumentsDelta
     | ResponseFunctionCallArgumentsDone
     | ResponseDone
+    | RateLimitsUpdated
     | OmniSessionCapabilities
     | OmniCanvasCreated
     | OmniCanvasDelta

@@ -13,8 +13,9 @@ from starlette.routing import Route, WebSocketRoute
 
 from omnisdk.protocol.documents.asyncapi import asyncapi_document
 from runtime.engine.engine import Engine
+from runtime.server.accounts import Accounts
 from runtime.server.assets import AssetStore
-from runtime.server.auth import Refusal, refusal
+from runtime.server.auth import Door, Refusal
 from runtime.server.chat.completions import ChatCompletions
 from runtime.server.client_secrets import ClientSecrets, ClientSecretsEndpoint
 from runtime.server.connection import Connections, refusal_response
@@ -32,18 +33,26 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
     settings = settings or ServerSettings()
     assets = AssetStore(settings.max_asset_bytes)
     kept = ClientSecrets()
-    connections = Connections(engine, model, settings, assets, kept)
+    door = Door(settings, Accounts(engine, settings.keys, settings.limits), kept)
+    connections = Connections(model, settings, assets, door)
     readiness = Readiness(model.name)
     client_secrets = ClientSecretsEndpoint(kept, model)
-    chat, images = ChatCompletions(engine, model), Images(engine, model, assets)
-    speech, transcriptions = Speech(engine, model), Transcriptions(engine, model)
+    chat, images = ChatCompletions(model), Images(model, assets)
+    speech, transcriptions = Speech(model), Transcriptions(model)
 
-    def guarded(endpoint: Endpoint) -> Endpoint:
+    def guarded(endpoint: Endpoint, *, limited: bool = True) -> Endpoint:
+        """limited: whether it is refused to those who have used up what they may take."""
+
         async def checked(request: Request) -> Response:
-            refused = refusal(settings, request.headers)
-            return refusal_response(refused) if refused else await endpoint(request)
+            admitted = door.admit(request.headers)
+            if isinstance(admitted, Refusal):
+                return refusal_response(admitted)
+            request.state.account = admitted.account
+            if limited:
+                admitted.account.check()
+            return await endpoint(request)
 
-        return checked
+        return told(checked)
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -73,14 +82,14 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
         Route("/healthz", healthz),
         Route("/readyz", readiness.endpoint),
         Route("/asyncapi.json", asyncapi),
-        Route("/v1/models", guarded(models)),
-        Route("/v1/models/{name:path}", guarded(one_model)),
-        Route("/v1/realtime/client_secrets", guarded(told(client_secrets.create)), methods=["POST"]),
-        Route("/v1/chat/completions", guarded(told(chat.create)), methods=["POST"]),
-        Route("/v1/images/generations", guarded(told(images.generations)), methods=["POST"]),
-        Route("/v1/images/edits", guarded(told(images.edits)), methods=["POST"]),
-        Route("/v1/audio/speech", guarded(told(speech.create)), methods=["POST"]),
-        Route("/v1/audio/transcriptions", guarded(told(transcriptions.transcriptions)), methods=["POST"]),
+        Route("/v1/models", guarded(models, limited=False)),
+        Route("/v1/models/{name:path}", guarded(one_model, limited=False)),
+        Route("/v1/realtime/client_secrets", guarded(client_secrets.create), methods=["POST"]),
+        Route("/v1/chat/completions", guarded(chat.create), methods=["POST"]),
+        Route("/v1/images/generations", guarded(images.generations), methods=["POST"]),
+        Route("/v1/images/edits", guarded(images.edits), methods=["POST"]),
+        Route("/v1/audio/speech", guarded(speech.create), methods=["POST"]),
+        Route("/v1/audio/transcriptions", guarded(transcriptions.transcriptions), methods=["POST"]),
         Route("/v1/assets/{asset_id}", asset),  # no key: its id is one, and a page's <img> can show no other
     ]
     return Starlette(routes=routes, lifespan=readiness.lifespan)

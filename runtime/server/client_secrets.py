@@ -6,19 +6,20 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from omnisdk.protocol import errors, wire
-from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol import wire
 from omnisdk.protocol.events import SessionUpdate
 from omnisdk.protocol.session import SessionRules, new_session_settings
 from omnisdk.protocol.settings import SessionSettings
 from runtime.server.generation import check_generation
+from runtime.server.http_body import as_kind, decoded, json_bytes
+from runtime.server.http_errors import account_of
 from runtime.server.model_card import ModelCard
 from runtime.server.tools.skeleton import check_tools
 
@@ -36,13 +37,16 @@ class SecretRequest(Struct, kw_only=True):
     """session: as in session.update; checked there."""
 
     expires_after: ExpiresAfter = msgspec.field(default_factory=ExpiresAfter)
-    session: msgspec.Raw = msgspec.Raw(b'{"type":"realtime"}')
+    session: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "realtime"})
 
 
 @dataclass(frozen=True)
-class _Kept:
+class Bound:
+    """What goes with a secret: the settings its sessions begin with, the key on whose account they are."""
+
     expires_at: float
     settings: SessionSettings
+    owner: str
 
 
 class ClientSecrets:
@@ -53,22 +57,22 @@ class ClientSecrets:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._kept: OrderedDict[bytes, Bound] = OrderedDict()
 
-    def create(self, settings: SessionSettings, seconds: int) -> tuple[str, int]:
-        """The secret, told this once, and when it expires."""
+    def create(self, settings: SessionSettings, seconds: int, owner: str) -> tuple[str, int]:
+        """The secret, told this once, and when it expires. owner: the name of the key that asked for it."""
         self._forget()
         value, expires_at = PREFIX + secrets.token_urlsafe(32), int(self._clock()) + seconds
-        self._kept[_digest(value)] = _Kept(expires_at, settings)
+        self._kept[_digest(value)] = Bound(expires_at, settings, owner)
         return value, expires_at
 
-    def settings_of(self, value: str) -> SessionSettings | None:
-        """What a session begins with that is opened with this secret; None if it is none, or has expired.
+    def found(self, value: str) -> Bound | None:
+        """What goes with this secret; None if it is none, or has expired.
 
         It is looked up by its digest, so how long that takes tells nothing about the secret.
         """
         kept = self._kept.get(_digest(value)) if value.startswith(PREFIX) else None
-        return None if kept is None or kept.expires_at <= self._clock() else kept.settings
+        return None if kept is None or kept.expires_at <= self._clock() else kept
 
     def _forget(self) -> None:
         """What has expired, and the oldest of too many."""
@@ -86,32 +90,21 @@ class ClientSecretsEndpoint:
         self._kept, self._model = kept, model
 
     async def create(self, request: Request) -> Response:
-        wanted = _read(await request.body())
-        settings, begun = self._checked(bytes(wanted.session))
-        value, expires_at = self._kept.create(settings, wanted.expires_after.seconds)
+        body = await json_bytes(request)
+        wanted = as_kind(decoded(body) if body else {}, SecretRequest)
+        settings, begun = self._checked(wanted.session)
+        value, expires_at = self._kept.create(settings, wanted.expires_after.seconds, account_of(request).name)
         session = msgspec.to_builtins(begun)
         return JSONResponse({"value": value, "expires_at": expires_at, "session": session})
 
-    def _checked(self, session: bytes) -> tuple[SessionSettings, SessionSettings]:
+    def _checked(self, session: dict[str, Any]) -> tuple[SessionSettings, SessionSettings]:
         """What is wanted, and what a session begins with then. Raises ProtocolError as session.update would."""
-        event = wire.decode_client_event(f'{{"type":"session.update","session":{session.decode()}}}')
+        event = wire.decode_client_event(msgspec.json.encode({"type": "session.update", "session": session}).decode())
         assert isinstance(event, SessionUpdate)
         check_generation(self._model, event.session.omni, "session.omni")
         check_tools(event.session.tools, "session.tools")
         begun = new_session_settings(f"sess_{secrets.token_hex(12)}", self._model.name)
         return event.session, SessionRules(begun, str, speaks=self._model.speaks).update(event.session)
-
-
-def _read(body: bytes) -> SecretRequest:
-    try:
-        return msgspec.json.decode(body.decode() or "{}", type=SecretRequest)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
-        text, _, path = str(problem).partition(" - at `$.")
-        raise ProtocolError(
-            f"{text}; send {{expires_after: {{anchor, seconds {MIN_SECONDS} to {MAX_SECONDS}}}, session}}",
-            code=errors.INVALID_VALUE,
-            param=path.rstrip("`") or None,
-        ) from None
 
 
 def _digest(value: str) -> bytes:

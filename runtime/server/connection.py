@@ -10,12 +10,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.settings import OMNI_MSGPACK, OMNI_VERSION, SessionSettings
-from runtime.engine.engine import Engine
+from omnisdk.protocol.settings import OMNI_MSGPACK, OMNI_VERSION
+from runtime.server.accounts import Account, RateLimitError
 from runtime.server.assets import AssetStore
-from runtime.server.auth import Refusal, refusal, shown_key
-from runtime.server.client_secrets import ClientSecrets
+from runtime.server.auth import Admitted, Door, Refusal
 from runtime.server.frames import framed
+from runtime.server.http_errors import error_response
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.responses import new_id
@@ -32,45 +32,49 @@ CLOSE_TIMEOUT_S = 5.0  # a client that does not read cannot be told either
 class Connections:
     """Opens a session for every socket that may come in."""
 
-    def __init__(
-        self, engine: Engine, model: ModelCard, settings: ServerSettings, assets: AssetStore, kept: ClientSecrets
-    ) -> None:
-        self._kept = kept
-        self._engine = engine
+    def __init__(self, model: ModelCard, settings: ServerSettings, assets: AssetStore, door: Door) -> None:
+        self._door = door
         self._model = model
         self._settings = settings
         self._assets = assets
         self.num_open = 0
 
     async def serve(self, websocket: WebSocket) -> None:
-        refused = self._refusal(websocket)
-        if refused is not None:
-            await websocket.send_denial_response(refusal_response(refused))
+        admitted = self._admitted(websocket)
+        if not isinstance(admitted, Admitted):
+            await websocket.send_denial_response(admitted)
             return
         self.num_open += 1
+        admitted.account.num_sessions += 1
         try:
-            await self._serve(websocket)
+            await self._serve(websocket, admitted)
         finally:
             self.num_open -= 1
+            admitted.account.num_sessions -= 1
 
-    def _refusal(self, websocket: WebSocket) -> Refusal | None:
+    def _admitted(self, websocket: WebSocket) -> Admitted | JSONResponse:
+        """Or why not."""
         if self.num_open >= self._settings.max_sessions:
-            return Refusal(503, "too_many_sessions", f"{self.num_open} sessions are open, the most allowed; come later")
-        let_in = self._bound(websocket) is not None
-        return refusal(self._settings, websocket.headers, websocket.scope["subprotocols"], let_in=let_in)
+            return refusal_response(
+                Refusal(503, "too_many_sessions", f"{self.num_open} sessions are open, the most allowed; come later")
+            )
+        admitted = self._door.admit_socket(websocket.headers, websocket.scope["subprotocols"])
+        if isinstance(admitted, Refusal):
+            return refusal_response(admitted)
+        try:
+            admitted.account.check_sessions()
+        except RateLimitError as error:
+            return error_response(error)
+        return admitted
 
-    def _bound(self, websocket: WebSocket) -> SessionSettings | None:
-        """What a session begins with whose client shows an ephemeral key."""
-        return self._kept.settings_of(shown_key(websocket.headers, websocket.scope["subprotocols"]))
-
-    async def _serve(self, websocket: WebSocket) -> None:
+    async def _serve(self, websocket: WebSocket, admitted: Admitted) -> None:
         chosen = select_subprotocol(websocket.scope["subprotocols"])
         await websocket.accept(subprotocol=chosen)
         binary = chosen == OMNI_MSGPACK
         outbox = Outbox(self._settings.max_unsent_events)
         overflow = asyncio.Event()
         session = RealtimeSession(
-            self._engine,
+            admitted.account,
             self._model,
             outbox,
             self._assets,
@@ -78,10 +82,10 @@ class Connections:
             opted_in=chosen in (OMNI_MSGPACK, OMNI_VERSION) or websocket.query_params.get("omni") == "1",
             on_overflow=overflow.set,
         )
-        if (bound := self._bound(websocket)) is not None:
-            session.configure(bound)
+        if admitted.settings is not None:
+            session.configure(admitted.settings)
         tasks = [
-            asyncio.create_task(_read(websocket, session, binary), name=f"{session.id} reads"),
+            asyncio.create_task(_read(websocket, session, admitted.account, binary), name=f"{session.id} reads"),
             asyncio.create_task(send_events(websocket, outbox, binary), name=f"{session.id} sends"),
             asyncio.create_task(overflow.wait(), name=f"{session.id} overflows"),
         ]
@@ -109,16 +113,22 @@ def refusal_response(refused: Refusal) -> JSONResponse:
     return JSONResponse(body, refused.status, headers={"Retry-After": "5"} if refused.status == 503 else None)
 
 
-async def _read(websocket: WebSocket, session: RealtimeSession, binary: bool) -> None:
+async def _read(websocket: WebSocket, session: RealtimeSession, account: Account, binary: bool) -> None:
     while True:
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             return
         text = message.get("text")
-        if text is not None or binary:
-            await session.receive(message["bytes"] if text is None else text)
+        frame = message["bytes"] if text is None else text
+        try:
+            account.check("bytes")
+            account.take(bytes=len(frame))
+            if text is None and not binary:
+                raise _binary_refused(message["bytes"])
+        except ProtocolError as error:
+            session.tell_error(error)
         else:
-            session.tell_error(_binary_refused(message["bytes"]))
+            await session.receive(frame)
 
 
 def _binary_refused(frame: bytes) -> ProtocolError:

@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from omnisdk.protocol import errors, wire
 from omnisdk.protocol.errors import ProtocolError
-from runtime.server.http_errors import UNSUPPORTED_MEDIA_TYPE
+from runtime.server.http_errors import UNSUPPORTED_MEDIA_TYPE, account_of
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 JSON, FORM = "application/json", "multipart/form-data"
@@ -88,6 +88,7 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 def _counting(request: Request) -> Any:
     """request.receive, which raises ProtocolError once more came than is taken."""
+    account = account_of(request)
     announced = request.headers.get("content-length", "0")
     _check_size(int(announced) if announced.isdigit() else 0)
     so_far = 0
@@ -95,7 +96,9 @@ def _counting(request: Request) -> Any:
     async def receive() -> Message:
         nonlocal so_far
         message = await request.receive()
-        so_far += len(message.get("body", b""))
+        num_bytes = len(message.get("body", b""))
+        so_far += num_bytes
+        account.take(bytes=num_bytes)
         _check_size(so_far)
         return message
 

@@ -9,12 +9,13 @@ from starlette.responses import JSONResponse, Response
 
 from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
+from runtime.server.accounts import Account, RateLimitError
 
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
 GENERATION_FAILED = "generation_failed"
-STATUS_OF_CODE = {errors.MESSAGE_TOO_LARGE: 413, UNSUPPORTED_MEDIA_TYPE: 415}
+STATUS_OF_CODE = {errors.MESSAGE_TOO_LARGE: 413, UNSUPPORTED_MEDIA_TYPE: 415, errors.RATE_LIMIT_EXCEEDED: 429}
 CLIENT_GONE_STATUS = 499  # nobody reads it but the log
 
 
@@ -38,7 +39,8 @@ def told(endpoint: Endpoint) -> Endpoint:
 
 def error_response(error: ProtocolError) -> JSONResponse:
     status = 500 if error.kind == errors.SERVER_ERROR else STATUS_OF_CODE.get(error.code, 400)
-    return JSONResponse({"error": error_body(error)}, status)
+    headers = {"Retry-After": str(error.wait_s)} if isinstance(error, RateLimitError) else None
+    return JSONResponse({"error": error_body(error)}, status, headers)
 
 
 def error_body(error: ProtocolError) -> dict[str, str | None]:
@@ -48,6 +50,12 @@ def error_body(error: ProtocolError) -> dict[str, str | None]:
 def not_made(message: str) -> ProtocolError:
     """The model failed, or ended before it was done."""
     return ProtocolError(message, code=GENERATION_FAILED, kind=errors.SERVER_ERROR)
+
+
+def account_of(request: Request) -> Account:
+    """On whose account a request is that was let in."""
+    account: Account = request.state.account
+    return account
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:

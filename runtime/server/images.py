@@ -28,7 +28,7 @@ from runtime.server.assets import AssetStore
 from runtime.server.engine_bridge import EngineBridge
 from runtime.server.given import alpha_of, transparent_in
 from runtime.server.http_body import read_form, read_json
-from runtime.server.http_errors import error_body, not_made, unless_gone
+from runtime.server.http_errors import account_of, error_body, not_made, unless_gone
 from runtime.server.model_card import ModelCard
 from runtime.server.responses import new_id
 from runtime.server.server_sent import MEDIA_TYPE, sent
@@ -74,8 +74,8 @@ class Drawn:
 class Images:
     """The two endpoints. `kind` of events: image_generation or image_edit."""
 
-    def __init__(self, engine: Engine, model: ModelCard, assets: AssetStore) -> None:
-        self._engine, self._model, self._assets = engine, model, assets
+    def __init__(self, model: ModelCard, assets: AssetStore) -> None:
+        self._model, self._assets = model, assets
 
     async def generations(self, request: Request) -> Response:
         wanted = await read_json(request, ImageRequest)
@@ -87,11 +87,12 @@ class Images:
         return await self._answer(request, wanted, (given,), "image_edit")
 
     async def _answer(self, request: Request, wanted: ImageRequest, given: Sequence[GivenImage], kind: str) -> Response:
+        engine = account_of(request).engine
         if wanted.stream:
             if wanted.n != 1:
                 raise _refused(f"n {wanted.n} came with stream; one picture is streamed at a time", "n")
-            return StreamingResponse(self._streamed(wanted, given, kind), media_type=MEDIA_TYPE)
-        drawn = await unless_gone(request, self._all(wanted, given))
+            return StreamingResponse(self._streamed(engine, wanted, given, kind), media_type=MEDIA_TYPE)
+        drawn = await unless_gone(request, self._all(engine, wanted, given))
         told = [self._told(picture, wanted, str(request.base_url)) for picture in drawn]
         usage = usage_of(drawn[-1].usage)
         return JSONResponse(
@@ -119,18 +120,20 @@ class Images:
         self._assets.put(asset_id, drawn.png)
         return {"url": f"{base_url}v1/assets/{asset_id}"}
 
-    async def _all(self, wanted: ImageRequest, given: Sequence[GivenImage]) -> list[Drawn]:
-        return [await self._finished(wanted, given, index) for index in range(wanted.n)]
+    async def _all(self, engine: Engine, wanted: ImageRequest, given: Sequence[GivenImage]) -> list[Drawn]:
+        return [await self._finished(engine, wanted, given, index) for index in range(wanted.n)]
 
-    async def _finished(self, wanted: ImageRequest, given: Sequence[GivenImage], index: int) -> Drawn:
-        async for drawn in self._drawn(wanted, given, index):
+    async def _finished(self, engine: Engine, wanted: ImageRequest, given: Sequence[GivenImage], index: int) -> Drawn:
+        async for drawn in self._drawn(engine, wanted, given, index):
             if drawn.index is None:
                 return drawn
         raise AssertionError("a request always ends")
 
-    async def _streamed(self, wanted: ImageRequest, given: Sequence[GivenImage], kind: str) -> AsyncIterator[str]:
+    async def _streamed(
+        self, engine: Engine, wanted: ImageRequest, given: Sequence[GivenImage], kind: str
+    ) -> AsyncIterator[str]:
         try:
-            async for drawn in self._drawn(wanted, given, 0):
+            async for drawn in self._drawn(engine, wanted, given, 0):
                 name = f"{kind}.{'completed' if drawn.index is None else 'partial_image'}"
                 told: dict[str, Any] = {
                     "type": name,
@@ -147,14 +150,16 @@ class Images:
         except ProtocolError as error:
             yield sent({"type": "error", "error": error_body(error)}, "error")
 
-    async def _drawn(self, wanted: ImageRequest, given: Sequence[GivenImage], index: int) -> AsyncIterator[Drawn]:
+    async def _drawn(
+        self, engine: Engine, wanted: ImageRequest, given: Sequence[GivenImage], index: int
+    ) -> AsyncIterator[Drawn]:
         """Partial pictures, if any are wanted, and the finished one. Whoever stops listening ends it."""
         turns = [Turn("user", (TextPart(wanted.prompt),))]
         task = choose_task(self._model, turns, merged(DEFAULT_OMNI, OmniSettings(output=["image"])))
         steps = max(slot.steps for slot in task.recipe.slots if slot.modality == "image")
         every = max(1, steps // (wanted.partial_images + 1)) if wanted.partial_images and wanted.stream else 0
         outputs: asyncio.Queue[EngineOutput] = asyncio.Queue()
-        bridge = EngineBridge(self._engine)
+        bridge = EngineBridge(engine)
         seed = None if wanted.seed is None else wanted.seed + index
         request = GenerationRequest(
             request_id=new_id("image"),

@@ -9,8 +9,8 @@ from omnisdk.protocol.events import ServerEvent
 from omnisdk.protocol.items import Item
 from omnisdk.protocol.session import SessionRules, new_session_settings
 from omnisdk.protocol.settings import ResponseSettings
-from runtime.engine.engine import Engine
 from runtime.engine.request import Part
+from runtime.server.accounts import Account
 from runtime.server.assets import AssetStore
 from runtime.server.http_errors import not_made
 from runtime.server.model_card import ModelCard
@@ -32,7 +32,7 @@ class Said:
 class OneAnswer:
     """To be closed, whatever comes."""
 
-    def __init__(self, engine: Engine, model: ModelCard, conversation: Sequence[Said]) -> None:
+    def __init__(self, account: Account, model: ModelCard, conversation: Sequence[Said]) -> None:
         session_id = new_id("http")
         rules = SessionRules(
             new_session_settings(session_id, model.name),
@@ -44,7 +44,7 @@ class OneAnswer:
         self._outbox = Outbox(MAX_UNSENT_EVENTS)
         self._pictures = AssetStore(MAX_PICTURE_BYTES)
         self._responses = Responses(
-            engine,
+            account,
             model,
             rules,
             {str(said.item.id): said.parts for said in conversation},

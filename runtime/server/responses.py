@@ -19,11 +19,12 @@ from omnisdk.protocol.response import Response
 from omnisdk.protocol.session import SessionRules, is_side
 from omnisdk.protocol.settings import OmniSettings, ResponseSettings, TokenLimit
 from runtime.engine.changes import Dated, Editing
-from runtime.engine.engine import Engine, Reply
+from runtime.engine.engine import Reply
 from runtime.engine.given import Given
 from runtime.engine.output import EngineOutput, Finished, Started, Usage
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import GenerationRequest, Part, SpeechPart, TextPart, Turn
+from runtime.server.accounts import Account
 from runtime.server.answer import TRANSCRIPT, Answer, AnswerPlan
 from runtime.server.assets import AssetStore
 from runtime.server.call_answer import CallAnswer
@@ -64,6 +65,7 @@ class BegunWith:
 class Responses:
     """Lives as long as its session, on the event loop.
 
+    account: on which the answers are made.
     parts: what the model reads of each item of the conversation; finished answers are put there.
     tell_error: sends an error to the client. on_overflow: told when the client reads too slowly.
     on_end: called with the item when an answer of the conversation has ended. left_to_answer: asked, when an answer
@@ -72,7 +74,7 @@ class Responses:
 
     def __init__(
         self,
-        engine: Engine,
+        account: Account,
         model: ModelCard,
         rules: SessionRules,
         parts: dict[str, tuple[Part, ...]],
@@ -90,7 +92,7 @@ class Responses:
         self._assets, self._asset_url, self._tenant = assets, asset_url, tenant
         self._tell_error, self._on_overflow, self._on_end = tell_error, on_overflow, on_end
         self._left_to_answer = left_to_answer
-        self._bridge = EngineBridge(engine)
+        self._account, self._bridge = account, EngineBridge(account.engine)
         self._conversation_id = new_id("conv")
         self._answers: dict[str, Answer] = {}  # by response
         self._past: deque[Answer] = deque()  # that are over and can still be forked
@@ -108,6 +110,7 @@ class Responses:
 
     async def create(self, wanted: ResponseSettings) -> None:
         """Raises ProtocolError."""
+        self._account.check()
         self._rules.check_response(wanted)
         check_generation(self._model, wanted.omni, "response.omni")
         check_tools(wanted.tools, "response.tools")
@@ -309,6 +312,7 @@ class Responses:
                 param="canvas_id",
             )
         self._rules.check_fork(event.metadata)
+        self._account.check()
         response = msgspec.structs.replace(
             first.plan.response,
             id=self._rules.begin_response(side=True),
@@ -419,11 +423,20 @@ class Responses:
 
     def _end(self, answer: Answer) -> None:
         del self._answers[answer.plan.response.id]
+        self._tell_limits()
         if answer.plan.partials_told and answer.slots:
             self._keep(answer)
         if not answer.plan.side:
             self._parts[answer.plan.item_id] = answer.parts
             self._on_end(answer.plan.item_id)
+
+    def _tell_limits(self) -> None:
+        limits = self._account.told()
+        try:
+            if limits is not None:
+                self._outbox.put(limits)
+        except OutboxFullError:
+            self._on_overflow()
 
     def _keep(self, answer: Answer) -> None:
         """For forks; of too many the oldest is let go."""

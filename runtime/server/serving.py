@@ -1,6 +1,7 @@
 """Running the application on a port."""
 
 import ipaddress
+import logging
 import socket
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from starlette.applications import Starlette
 
 from omnisdk.protocol.limits import MAX_INBOUND_FRAME_BYTES
 from runtime.server.handshake import Http, Websocket
+from runtime.server.redaction import redact
 from runtime.server.settings import ServerSettings
 
 PING_INTERVAL_S = 20.0
@@ -23,9 +25,9 @@ class BindError(OSError):
 def bind(host: str, port: int, settings: ServerSettings) -> socket.socket:
     """A listening socket; port 0 is any free one. Raises BindError.
 
-    Other than loopback addresses need an api_key, since who reaches the port may use the model.
+    Other than loopback addresses need a key, since who reaches the port may use the model.
     """
-    if settings.api_key is None and not _is_loopback(host):
+    if not settings.keys and not _is_loopback(host):
         raise BindError(f"{host} can be reached by others and no API key is set; set one, or listen on 127.0.0.1")
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -48,6 +50,7 @@ class Server(uvicorn.Server):
         self, app: Starlette, on_ready: Callable[[], None] | None = None, *, log_level: str = "warning"
     ) -> None:
         self._on_ready = on_ready
+        logging.getLogger("uvicorn.error").addFilter(redact)  # where handshakes are written
         super().__init__(
             uvicorn.Config(
                 app,

@@ -13,8 +13,8 @@ from omnisdk.protocol.items import Message, OutputAudio
 from omnisdk.protocol.picture import Picture
 from omnisdk.protocol.session import Committed, Placed, SessionRules, new_session_settings
 from omnisdk.protocol.settings import ResponseSettings, SessionSettings
-from runtime.engine.engine import Engine
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart
+from runtime.server.accounts import Account
 from runtime.server.assets import AssetStore
 from runtime.server.capabilities import capabilities_of
 from runtime.server.frames import frame_bytes
@@ -39,7 +39,7 @@ class RealtimeSession:
 
     def __init__(
         self,
-        engine: Engine,
+        account: Account,
         model: ModelCard,
         outbox: Outbox,
         assets: AssetStore,
@@ -60,9 +60,11 @@ class RealtimeSession:
             max_speech_s=model.max_speech_s,
         )
         self._parts: dict[str, tuple[Part, ...]] = {}  # what the model reads of each item
-        self._hearing = Hearing(engine, model, self._rules, outbox, new_id, tenant=self.id, on_overflow=on_overflow)
+        self._hearing = Hearing(
+            account.engine, model, self._rules, outbox, new_id, tenant=self.id, on_overflow=on_overflow
+        )
         self._responses = Responses(
-            engine,
+            account,
             model,
             self._rules,
             self._parts,

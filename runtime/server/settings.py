@@ -2,19 +2,23 @@
 
 from dataclasses import dataclass
 
+from runtime.server.keys import NO_LIMITS, Key, Limits
+
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """api_key: what clients must show; None lets everyone in who reaches the port.
+    """keys: of which clients must show one; without any, everyone comes in who reaches the port.
 
+    limits: what everyone may take together, where there are no keys; else each key has its own.
     allowed_hosts: names this server may be called by, "*" for any; keeps other sites' names from being pointed here.
     allowed_origins: pages of other servers that may connect, as "https://example.org"; its own pages always may.
     max_sessions: sockets at a time. max_unsent_events: beyond these a client that does not read is cut off.
     """
 
-    api_key: str | None = None
+    keys: tuple[Key, ...] = ()
+    limits: Limits = NO_LIMITS
     allowed_hosts: tuple[str, ...] = LOOPBACK_HOSTS
     allowed_origins: tuple[str, ...] = ()
     max_sessions: int = 64

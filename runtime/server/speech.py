@@ -15,10 +15,9 @@ from omnisdk.protocol.audio import PCM
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import InputText, Message
 from omnisdk.protocol.settings import AudioOutput, AudioSettings, OmniSettings, ResponseSettings
-from runtime.engine.engine import Engine
 from runtime.engine.request import TextPart
 from runtime.server.http_body import read_json
-from runtime.server.http_errors import error_body, not_made, unless_gone
+from runtime.server.http_errors import account_of, error_body, not_made, unless_gone
 from runtime.server.model_card import ModelCard
 from runtime.server.one_answer import OneAnswer, Said
 from runtime.server.recordings import MEDIA_TYPES, wav_head, write_recording
@@ -46,15 +45,15 @@ class SpeechRequest(Struct, kw_only=True):
 class Speech:
     """POST /v1/audio/speech."""
 
-    def __init__(self, engine: Engine, model: ModelCard) -> None:
-        self._engine, self._model = engine, model
+    def __init__(self, model: ModelCard) -> None:
+        self._model = model
 
     async def create(self, request: Request) -> Response:
         wanted = await read_json(request, SpeechRequest)
         self._check(wanted)
         text = wanted.input
         item = Message(role="user", content=[InputText(text=text)], id=new_id("item"))
-        speaking = _Speaking(OneAnswer(self._engine, self._model, [Said(item, (TextPart(text),))]), wanted)
+        speaking = _Speaking(OneAnswer(account_of(request), self._model, [Said(item, (TextPart(text),))]), wanted)
         first = await unless_gone(request, speaking.begin())
         media_type = MEDIA_TYPE if wanted.stream_format == "sse" else MEDIA_TYPES[wanted.response_format]
         told = speaking.as_events(first) if wanted.stream_format == "sse" else speaking.all(first)

@@ -14,9 +14,8 @@ from omnisdk.protocol import errors, events, limits, response
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import InputAudio, Message
 from omnisdk.protocol.settings import OmniSettings, ResponseSettings, SlotSettings
-from runtime.engine.engine import Engine
 from runtime.server.http_body import read_form
-from runtime.server.http_errors import error_body, unless_gone
+from runtime.server.http_errors import account_of, error_body, unless_gone
 from runtime.server.model_card import ModelCard
 from runtime.server.one_answer import OneAnswer, Said
 from runtime.server.recordings import read_recording
@@ -52,8 +51,8 @@ class Heard:
 class Transcriptions:
     """POST /v1/audio/transcriptions."""
 
-    def __init__(self, engine: Engine, model: ModelCard) -> None:
-        self._engine, self._model = engine, model
+    def __init__(self, model: ModelCard) -> None:
+        self._model = model
 
     async def transcriptions(self, request: Request) -> Response:
         wanted, files = await read_form(request, TranscriptionRequest)
@@ -66,7 +65,7 @@ class Transcriptions:
         speech = await asyncio.to_thread(read_recording, files[FILE].content, self._model.max_speech_s, FILE)
         item = Message(role="user", content=[InputAudio()], id=new_id("item"))
         heard = Heard(len(speech.pcm) / speech.sample_rate_hz)
-        hearing = _Hearing(OneAnswer(self._engine, self._model, [Said(item, (speech,))]), heard)
+        hearing = _Hearing(OneAnswer(account_of(request), self._model, [Said(item, (speech,))]), heard)
         await hearing.begin(_settings(wanted, self._model))
         if wanted.stream:
             return StreamingResponse(hearing.streamed(), media_type=MEDIA_TYPE)

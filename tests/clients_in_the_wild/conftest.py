@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
+from runtime.server.keys import Key
 from runtime.server.settings import ServerSettings
 from tests.support.embedded_server import serving_embedded
 
@@ -31,5 +32,5 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[tuple[str, str]]:
     """The address of a server with the embedded model, whose key is KEY, and how it answers: "audio" or "text"."""
-    with serving_embedded(ServerSettings(api_key=KEY)) as (url, card):
+    with serving_embedded(ServerSettings(keys=(Key.of(KEY),))) as (url, card):
         yield url, "audio" if card.speaks else "text"

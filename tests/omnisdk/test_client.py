@@ -15,6 +15,7 @@ from omnisdk.media import Image, Speech
 from omnisdk.settings import SlotSettings
 from runtime.engine.denoising import DenoisingEngine
 from runtime.executors.in_process import InProcessExecutor
+from runtime.server.keys import Key
 from runtime.server.settings import ServerSettings
 from tests.support import fake_runtime
 from tests.support.fake_runtime import HEARD, REPLY, FakeRuntime, Script
@@ -277,7 +278,7 @@ class TestAgainstTheServer:
                     await omni.ask("a ball")
 
     async def test_a_refused_key(self) -> None:
-        with serving(ScriptedEngine(), settings=ServerSettings(api_key="right")) as url:
+        with serving(ScriptedEngine(), settings=ServerSettings(keys=(Key.of("right"),))) as url:
             async with AsyncClient(url, api_key="right") as omni:
                 assert (await omni.ask("a ball")).status == "completed"
             with pytest.raises(ConnectFailed, match=r"HTTP 401: the API key is .*; give the right api_key"):

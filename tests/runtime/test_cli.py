@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 from runtime import cli
 from runtime.config import read_settings
 from runtime.engine.model import BACKBONE_FILE, MODEL_FILE, save_model
+from runtime.server.keys import Key, Limits
 from tests.support.tiny_model import SPEECH_ENCODER, tiny_model
 
 
@@ -128,8 +129,10 @@ def test_the_names_a_server_may_be_called_by(environment: dict[str, str], hosts:
 
 
 def test_the_settings_reach_the_server() -> None:
-    settings = cli.server_settings_of(read_settings({"api_key": "sesame", "max_sessions": 3}, {}))
-    assert (settings.api_key, settings.max_sessions) == ("sesame", 3)
+    given = {"api_key": "sesame", "api_keys": "web=abc", "limits": "steps=9", "max_sessions": 3}
+    settings = cli.server_settings_of(read_settings(given, {}))
+    assert settings.keys == (Key.of("abc", "web", Limits(steps=9)), Key.of("sesame", limits=Limits(steps=9)))
+    assert (settings.max_sessions, settings.limits) == (3, Limits(steps=9))
 
 
 def test_ready_without_json_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,3 +66,12 @@ def test_the_key_is_not_shown() -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings({"api_key": 12345678}, {})
     assert "12345678" not in str(caught.value)
+
+
+def test_keys_and_limits_by_name() -> None:
+    settings = read_settings({}, {"OMNI_API_KEYS": "phone=abc, web=a=b", "OMNI_LIMITS": "sessions=2,steps=100"})
+    assert {name: key.get_secret_value() for name, key in settings.api_keys.items()} == {"phone": "abc", "web": "a=b"}
+    assert settings.limits == {"sessions": 2, "steps": 100}
+    with pytest.raises(SettingsError, match=r"^OMNI_API_KEYS: .*name=value") as refused:
+        read_settings({}, {"OMNI_API_KEYS": "topsecret"})
+    assert "topsecret" not in str(refused.value)

@@ -16,12 +16,14 @@ SPEAKING_MODEL = ModelCard("omni-voice", PUBLISHED_RECIPES, PictureShape(32, 32,
 
 
 @contextlib.contextmanager
-def serving(engine: Engine, model: ModelCard = MODEL, settings: ServerSettings | None = None) -> Iterator[str]:
+def serving(
+    engine: Engine, model: ModelCard = MODEL, settings: ServerSettings | None = None, *, log_level: str = "warning"
+) -> Iterator[str]:
     """The ws:// address of a running server."""
     settings = settings or ServerSettings()
     ready = threading.Event()
     listener = bind("127.0.0.1", 0, settings)
-    server = Server(create_app(engine, model, settings), ready.set)
+    server = Server(create_app(engine, model, settings), ready.set, log_level=log_level)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

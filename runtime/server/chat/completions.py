@@ -26,12 +26,11 @@ from omnisdk.protocol.settings import (
     ToolChoiceFunction,
     merged,
 )
-from runtime.engine.engine import Engine
 from runtime.server.chat.deltas import Deltas, Joined
 from runtime.server.chat.reading import offered_tools, read_messages
 from runtime.server.chat.requests import ChatRequest, ChosenTool, JsonSchema, check_supported
 from runtime.server.http_body import read_json
-from runtime.server.http_errors import error_body, unless_gone
+from runtime.server.http_errors import account_of, error_body, unless_gone
 from runtime.server.model_card import ModelCard
 from runtime.server.one_answer import OneAnswer
 from runtime.server.recordings import FileKind, write_recording
@@ -46,14 +45,16 @@ PARAMS = {"output_modalities": "modalities", "omni.output": "modalities"}  # as 
 class ChatCompletions:
     """POST /v1/chat/completions."""
 
-    def __init__(self, engine: Engine, model: ModelCard) -> None:
-        self._engine, self._model = engine, model
+    def __init__(self, model: ModelCard) -> None:
+        self._model = model
 
     async def create(self, request: Request) -> Response:
         wanted = await read_json(request, ChatRequest)
         check_supported(wanted)
         settings = response_settings(wanted, self._model)
-        answer = OneAnswer(self._engine, self._model, await read_messages(wanted.messages, self._model.max_speech_s))
+        answer = OneAnswer(
+            account_of(request), self._model, await read_messages(wanted.messages, self._model.max_speech_s)
+        )
         telling = _Telling(answer, wanted, self._model.name)
         try:
             await answer.begin(settings)

@@ -137,8 +137,8 @@ class TestDecodingOnTheClient:
         assert event == events.InputAudioBufferCleared(event_id="e")
 
     def test_an_unknown_event_is_kept_as_such(self) -> None:
-        event = wire.decode_server_event('{"type": "rate_limits.updated", "event_id": "e", "rate_limits": []}')
-        assert event == events.UnknownEvent(type="rate_limits.updated", event_id="e")
+        event = wire.decode_server_event('{"type": "mcp_list_tools.completed", "event_id": "e", "item_id": "i"}')
+        assert event == events.UnknownEvent(type="mcp_list_tools.completed", event_id="e")
 
 
 def test_frames_are_text() -> None:

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from runtime.server.keys import Key
 from runtime.server.settings import ServerSettings
 from tests.support.live_server import serving
 from tests.support.scripted_engine import ScriptedEngine
@@ -59,7 +60,7 @@ def test_a_foreign_host_name_gets_nothing(url: str) -> None:
 
 
 def test_a_key_guards_the_models_and_not_the_health() -> None:
-    with serving(ScriptedEngine(), settings=ServerSettings(api_key="secret")) as url:
+    with serving(ScriptedEngine(), settings=ServerSettings(keys=(Key.of("secret"),))) as url:
         refused = get(url, "/v1/models")
         assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
         assert get(url, "/v1/models", Authorization="Bearer secret").status_code == 200

@@ -9,6 +9,7 @@ import websockets
 
 from omnisdk.protocol.settings import SessionSettings
 from runtime.server.client_secrets import MAX_KEPT, ClientSecrets
+from runtime.server.keys import Key
 from runtime.server.settings import ServerSettings
 from tests.support.live_server import serving
 from tests.support.scripted_engine import ScriptedEngine
@@ -19,31 +20,33 @@ class TestKept:
     def test_until_it_expires(self) -> None:
         now = [1_000.0]
         kept, settings = ClientSecrets(lambda: now[0]), SessionSettings(instructions="be brief")
-        value, expires_at = kept.create(settings, 10)
+        value, expires_at = kept.create(settings, 10, "phone")
         assert expires_at == 1_010
-        assert kept.settings_of(value) == settings
-        assert kept.settings_of(value[:-1]) is None
-        assert kept.settings_of("") is None
+        bound = kept.found(value)
+        assert bound is not None
+        assert (bound.settings, bound.owner) == (settings, "phone")
+        assert kept.found(value[:-1]) is None
+        assert kept.found("") is None
         now[0] = 1_010
-        assert kept.settings_of(value) is None
+        assert kept.found(value) is None
 
     def test_the_secret_itself_is_not_kept(self) -> None:
         kept = ClientSecrets()
-        value, _ = kept.create(SessionSettings(), 10)
+        value, _ = kept.create(SessionSettings(), 10, "phone")
         assert value not in repr(vars(kept))
 
     def test_the_oldest_go_when_there_are_too_many(self) -> None:
         kept = ClientSecrets()
-        first, _ = kept.create(SessionSettings(), 10)
+        first, _ = kept.create(SessionSettings(), 10, "phone")
         for _ in range(MAX_KEPT):
-            last, _ = kept.create(SessionSettings(), 10)
-        assert kept.settings_of(first) is None
-        assert kept.settings_of(last) is not None
+            last, _ = kept.create(SessionSettings(), 10, "phone")
+        assert kept.found(first) is None
+        assert kept.found(last) is not None
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with serving(ScriptedEngine(), settings=ServerSettings(api_key="right")) as url:
+    with serving(ScriptedEngine(), settings=ServerSettings(keys=(Key.of("right"),))) as url:
         yield url
 
 

@@ -11,6 +11,7 @@ from websockets.sync.client import connect
 
 from omnisdk.protocol.limits import MAX_INBOUND_FRAME_BYTES
 from runtime.server.connection import select_subprotocol
+from runtime.server.keys import Key
 from runtime.server.settings import ServerSettings
 from tests.support.live_server import serving
 from tests.support.scripted_engine import ScriptedEngine
@@ -71,7 +72,7 @@ class TestOptingIn:
 
 class TestWhoMayComeIn:
     def test_a_key_in_a_header_or_a_subprotocol(self) -> None:
-        with serving(ScriptedEngine(), settings=ServerSettings(api_key="secret")) as url:
+        with serving(ScriptedEngine(), settings=ServerSettings(keys=(Key.of("secret"),))) as url:
             with connected(url, additional_headers={"Authorization": "Bearer secret"}):
                 pass
             with connected(url, subprotocols=["realtime", "openai-insecure-api-key.secret"]) as client:

@@ -13,6 +13,7 @@ from PIL import Image
 from runtime.engine.denoising import DenoisingEngine
 from runtime.engine.recipe import EMBEDDED_RECIPES
 from runtime.executors.in_process import InProcessExecutor
+from runtime.server.keys import Key
 from runtime.server.model_card import ModelCard, PictureShape
 from runtime.server.settings import ServerSettings
 from tests.support.live_server import serving
@@ -140,7 +141,7 @@ def test_edits_that_cannot_be_made(client: openai.OpenAI, image: bytes, region: 
 
 
 def test_a_key_is_needed_where_one_is_set() -> None:
-    with serving(ScriptedEngine(), TINY, ServerSettings(api_key="right")) as url:
+    with serving(ScriptedEngine(), TINY, ServerSettings(keys=(Key.of("right"),))) as url:
         answer = httpx.post(url.replace("ws://", "http://") + "/v1/images/generations", json={"prompt": "x"})
         assert answer.status_code == 401
 

@@ -2,6 +2,7 @@ import socket
 
 import pytest
 
+from runtime.server.keys import Key
 from runtime.server.serving import BindError, bind, url_of
 from runtime.server.settings import ServerSettings
 
@@ -21,4 +22,4 @@ def test_a_port_in_use_says_what_to_do() -> None:
 def test_others_may_not_come_in_without_a_key() -> None:
     with pytest.raises(BindError, match="no API key is set"):
         bind("0.0.0.0", 0, ServerSettings())
-    bind("0.0.0.0", 0, ServerSettings(api_key="secret")).close()
+    bind("0.0.0.0", 0, ServerSettings(keys=(Key.of("secret"),))).close()
