@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -21,11 +22,14 @@ from runtime.server.client_secrets import ClientSecrets, ClientSecretsEndpoint
 from runtime.server.connection import Connections, refusal_response
 from runtime.server.http_errors import Endpoint, told
 from runtime.server.images import Images
+from runtime.server.metrics import Metrics
 from runtime.server.model_card import ModelCard
 from runtime.server.partials import PNG
 from runtime.server.settings import ServerSettings
 from runtime.server.speech import Speech
+from runtime.server.tracing import tracing_of
 from runtime.server.transcriptions import Transcriptions
+from runtime.server.watched_engine import WatchedEngine
 
 
 def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None = None) -> Starlette:
@@ -33,8 +37,12 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
     settings = settings or ServerSettings()
     assets = AssetStore(settings.max_asset_bytes)
     kept = ClientSecrets()
+    metrics, tracing = Metrics(), tracing_of(model.name)
+    engine = WatchedEngine(engine, metrics.on_request)
+    if tracing is not None:
+        engine = WatchedEngine(engine, tracing.on_request)
     door = Door(settings, Accounts(engine, settings.keys, settings.limits), kept)
-    connections = Connections(model, settings, assets, door)
+    connections = Connections(model, settings, assets, door, metrics, tracing)
     readiness = Readiness(model.name)
     client_secrets = ClientSecretsEndpoint(kept, model)
     chat, images = ChatCompletions(model), Images(model, assets)
@@ -81,6 +89,7 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
         WebSocketRoute("/v1/realtime", connections.serve),
         Route("/healthz", healthz),
         Route("/readyz", readiness.endpoint),
+        Route("/metrics", guarded(metrics.endpoint, limited=False)),
         Route("/asyncapi.json", asyncapi),
         Route("/v1/models", guarded(models, limited=False)),
         Route("/v1/models/{name:path}", guarded(one_model, limited=False)),
@@ -92,7 +101,8 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
         Route("/v1/audio/transcriptions", guarded(transcriptions.transcriptions), methods=["POST"]),
         Route("/v1/assets/{asset_id}", asset),  # no key: its id is one, and a page's <img> can show no other
     ]
-    return Starlette(routes=routes, lifespan=readiness.lifespan)
+    middleware = [] if tracing is None else [Middleware(tracing.middleware)]
+    return Starlette(routes=routes, lifespan=readiness.lifespan, middleware=middleware)
 
 
 class Readiness:

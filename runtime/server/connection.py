@@ -2,27 +2,32 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.events import ServerEvent
 from omnisdk.protocol.settings import OMNI_MSGPACK, OMNI_VERSION
 from runtime.server.accounts import Account, RateLimitError
 from runtime.server.assets import AssetStore
 from runtime.server.auth import Admitted, Door, Refusal
 from runtime.server.frames import framed
 from runtime.server.http_errors import error_response
+from runtime.server.metrics import Metrics
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.responses import new_id
 from runtime.server.session import RealtimeSession
 from runtime.server.settings import ServerSettings
+from runtime.server.tracing import Tracing
+from runtime.server.turn_times import TurnTimes
 
 log = logging.getLogger(__name__)
+Sent = Callable[[ServerEvent], None]
 SUBPROTOCOLS = (OMNI_MSGPACK, OMNI_VERSION, "realtime")
 SLOW_CONSUMER = 1013
 INTERNAL_ERROR = 1011
@@ -32,8 +37,16 @@ CLOSE_TIMEOUT_S = 5.0  # a client that does not read cannot be told either
 class Connections:
     """Opens a session for every socket that may come in."""
 
-    def __init__(self, model: ModelCard, settings: ServerSettings, assets: AssetStore, door: Door) -> None:
-        self._door = door
+    def __init__(
+        self,
+        model: ModelCard,
+        settings: ServerSettings,
+        assets: AssetStore,
+        door: Door,
+        metrics: Metrics,
+        tracing: Tracing | None,
+    ) -> None:
+        self._door, self._metrics, self._tracing = door, metrics, tracing
         self._model = model
         self._settings = settings
         self._assets = assets
@@ -47,7 +60,8 @@ class Connections:
         self.num_open += 1
         admitted.account.num_sessions += 1
         try:
-            await self._serve(websocket, admitted)
+            with self._metrics.connection(), watched(self._metrics, self._tracing) as sent:
+                await self._serve(websocket, admitted, sent)
         finally:
             self.num_open -= 1
             admitted.account.num_sessions -= 1
@@ -67,7 +81,7 @@ class Connections:
             return error_response(error)
         return admitted
 
-    async def _serve(self, websocket: WebSocket, admitted: Admitted) -> None:
+    async def _serve(self, websocket: WebSocket, admitted: Admitted, sent: Sent) -> None:
         chosen = select_subprotocol(websocket.scope["subprotocols"])
         await websocket.accept(subprotocol=chosen)
         binary = chosen == OMNI_MSGPACK
@@ -86,7 +100,7 @@ class Connections:
             session.configure(admitted.settings)
         tasks = [
             asyncio.create_task(_read(websocket, session, admitted.account, binary), name=f"{session.id} reads"),
-            asyncio.create_task(send_events(websocket, outbox, binary), name=f"{session.id} sends"),
+            asyncio.create_task(send_events(websocket, outbox, binary, sent), name=f"{session.id} sends"),
             asyncio.create_task(overflow.wait(), name=f"{session.id} overflows"),
         ]
         session.open()
@@ -139,14 +153,33 @@ def _binary_refused(frame: bytes) -> ProtocolError:
     )
 
 
-async def send_events(websocket: WebSocket, outbox: Outbox, binary: bool) -> None:
-    """Until the client is gone. binary: MessagePack in the place of JSON."""
+@contextmanager
+def watched(metrics: Metrics, tracing: Tracing | None) -> Iterator[Sent]:
+    """Sees the events that one session sends."""
+    times = TurnTimes(metrics.first_event_s.observe, metrics.silence_s.observe)
+    tools = None if tracing is None else tracing.tools()
+
+    def sent(event: ServerEvent) -> None:
+        times.sent(event, metrics.clock())
+        if tools is not None:
+            tools.sent(event)
+
+    try:
+        yield sent
+    finally:
+        if tools is not None:
+            tools.close()
+
+
+async def send_events(websocket: WebSocket, outbox: Outbox, binary: bool, sent: Sent = lambda _: None) -> None:
+    """Until the client is gone. binary: MessagePack in the place of JSON. sent: sees each event."""
     with suppress(WebSocketDisconnect):  # the reading side sees it too
         while True:
             for event in await outbox.next():
                 event.event_id = new_id("event")
                 frame = framed(event, binary)
                 await (websocket.send_text(frame) if isinstance(frame, str) else websocket.send_bytes(frame))
+                sent(event)
 
 
 async def _close(websocket: WebSocket, overflowed: bool, ended: Sequence[object]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from runtime.engine.changes import Change
 from runtime.engine.engine import Engine, Sink, Told
-from runtime.engine.output import EngineOutput
+from runtime.engine.output import EngineOutput, Finished, Usage
 from runtime.engine.request import GenerationRequest
 
 See = Callable[[EngineOutput], None]
@@ -21,7 +21,12 @@ class WatchedEngine:
     on_request: Callable[[str, GenerationRequest | None], See]
 
     def submit(self, request: GenerationRequest, sink: Sink) -> None:
-        self.engine.submit(request, _seen(self.on_request(request.request_id, request), sink))
+        see = self.on_request(request.request_id, request)
+        try:
+            self.engine.submit(request, _seen(see, sink))
+        except Exception as problem:
+            see(Finished(request.request_id, "failed", (), Usage(), 0, error=str(problem)))
+            raise
 
     def fork(self, request_id: str, new_id: str, seed: int, sink: Sink, at_step: int | None = None) -> None:
         self.engine.fork(request_id, new_id, seed, _seen(self.on_request(new_id, None), sink), at_step)

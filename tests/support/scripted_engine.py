@@ -52,6 +52,9 @@ class ScriptedEngine:
     def finalize(self, request_id: str) -> None:
         self._finalized.add(request_id)
 
+    def forget(self, request_id: str) -> None:
+        pass
+
     def close(self) -> None:
         self.hold = False
         for thread in self._threads:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -10,8 +11,14 @@ import openai
 import pytest
 import soundfile
 
+from runtime.engine.denoising import DenoisingEngine
+from runtime.engine.recipe import PUBLISHED_RECIPES
+from runtime.executors.in_process import InProcessExecutor
+from runtime.server.model_card import ModelCard, PictureShape
 from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
+from tests.support.tiny_model import tiny_model
+from tests.support.tiny_voice import tiny_voice
 
 SECONDS, RATE_HZ = 0.5, 24_000
 
@@ -95,3 +102,20 @@ def test_a_model_that_does_not_speak() -> None:
         answer = httpx.post(url.replace("ws://", "http://") + "/v1/audio/speech", json={"input": "hello"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")
     assert "does not speak" in answer.json()["error"]["message"]
+
+
+def test_a_real_voice_says_it_while_it_forms() -> None:
+    """A whole model with random weights, its voice too: what is heard is noise, and the same for the same seed."""
+    recipe = replace(PUBLISHED_RECIPES["text_to_speech"].slots[0], length=30, steps=6, adaptive=None, temperature=1.0)
+    recipes = {"text_to_speech": replace(PUBLISHED_RECIPES["text_to_speech"], slots=(recipe,))}
+    model = replace(tiny_model(num_speech=32), voice=tiny_voice(), recipes=recipes)
+    card = ModelCard("tiny", recipes, PictureShape(80, 80, 10, 10))
+    with (
+        serving(DenoisingEngine(model, InProcessExecutor(model.backbone)), card) as url,
+        openai.OpenAI(base_url=url.replace("ws://", "http://") + "/v1", api_key="any", max_retries=0) as client,
+    ):
+        first, again, other = (say(client, response_format="pcm", extra_body={"seed": seed}) for seed in (1, 1, 2))
+    assert len(first) > RATE_HZ // 4
+    assert np.frombuffer(first, "<i2").any()
+    assert first == again
+    assert first != other
