@@ -10,6 +10,8 @@ import openai
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from omnisdk import Client
+from omnisdk.errors import ServerError
 from runtime.engine.output import EngineOutput, Finished
 from runtime.engine.recipe import EMBEDDED_RECIPES
 from runtime.engine.request import GenerationRequest, ImagePart, SpeechPart, TextPart, Turn
@@ -107,6 +109,12 @@ class TestOnASocket:
                 client.answer()
                 client.refused({"type": "input_audio_buffer.commit"})
                 assert "rate_limits.updated" not in client.types()
+
+    def test_the_sdk_goes_on_and_tells_when_to_come_back(self) -> None:
+        with serving(ScriptedEngine(), settings=keys(Limits(requests=1))) as url, Client(url, api_key="abc") as omni:
+            assert omni.ask("a ball").text == "here it is"
+            with pytest.raises(ServerError, match=r"1 requests a minute .* try again in \d+ s"):
+                omni.ask("a ball")
 
     def test_frames(self) -> None:
         settings = keys(Limits(bytes=1000))
