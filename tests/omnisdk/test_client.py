@@ -12,6 +12,7 @@ from omnisdk.client import AsyncClient, Client
 from omnisdk.conversation import Conversation
 from omnisdk.errors import ConnectFailed, LocalRuntimeError, MediaError, OmniError, ResponseFailed, ServerError
 from omnisdk.media import Image, Speech
+from omnisdk.session import Wire
 from omnisdk.settings import SlotSettings
 from runtime.engine.denoising import DenoisingEngine
 from runtime.executors.in_process import InProcessExecutor
@@ -199,19 +200,21 @@ class TestAgainstTheServer:
                 assert [item.status for item in session.conversation.items] == ["completed", "completed"]
                 assert session.conversation.items[0].parts[0].transcript == "a red ball"  # type: ignore[union-attr]
 
-    async def test_every_kind_of_turn(self) -> None:
+    @pytest.mark.parametrize("form", ["msgpack", "json"])
+    async def test_every_kind_of_turn(self, form: Wire) -> None:
         picture = Image(np.zeros((8, 8, 3), np.uint8))
         with serving(ScriptedEngine()) as url:
-            async with AsyncClient(url) as omni:
+            async with AsyncClient(url, wire=form) as omni:
                 assert (await omni.ask("a ball")).image is not None
                 assert (await omni.ask(SPEECH, output=["text"])).transcript == "a red ball"
                 assert (await omni.ask(picture, "what is it?", output=["text"])).text == "here it is"
                 assert (await omni.ask(SPEECH, picture, output=["text"])).image is None
 
-    async def test_spoken_answers(self) -> None:
+    @pytest.mark.parametrize("form", ["msgpack", "json"])
+    async def test_spoken_answers(self, form: Wire) -> None:
         engine = ScriptedEngine(speech_s=3.2)
         with serving(engine, SPEAKING_MODEL) as url:
-            async with AsyncClient(url) as omni, omni.session(output=["speech", "text"]) as session:
+            async with AsyncClient(url, wire=form) as omni, omni.session(output=["speech", "text"]) as session:
                 await session.send(SPEECH)
                 response = session.respond()
                 assert [partial.slots["speech"] async for partial in response][-1] == 1.0
