@@ -13,7 +13,21 @@ from msgspec import inspect
 from omnisdk.protocol.events import ClientEvent, KnownServerEvent
 
 EXTENSION_PREFIX = "omni."
-EXTENSION_NAMES: frozenset[str] = frozenset()  # of the extension although they begin otherwise
+# Of the extension although they begin otherwise: what keeps a session over its sockets, named as others name it.
+EXTENSION_NAMES = frozenset(
+    {
+        "session.resume",
+        "session.resumed",
+        "session.event_ack",
+        "session.heartbeat",
+        "session.heartbeat_ack",
+        "session.resync_required",
+        "session.replaced",
+        "session.close",
+        "session.closed",
+        "playback.ack",
+    }
+)
 
 
 @dataclass(frozen=True)
