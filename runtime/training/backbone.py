@@ -87,6 +87,7 @@ ALL_HIDDEN = {"image": 0.35, "text": 0.5, "speech": 0.5}  # share of the slots t
 HEARD_SHARES = {"kokoro": 0.35, "hibari": 0.5, "flite": 0.15}  # how often each engine is listened to
 READ_SHARES = (0.4, 0.15, 0.15, 0.15, 0.15)  # of READ_STYLES
 REFUSED = 0.07  # share of samples about what it does not know
+PLAIN_SHARE = 0.1  # of what is said, plain English of no world
 PROMPT_DROPPED = 0.1  # share of drawing samples that learn what guidance compares with
 
 
@@ -206,7 +207,8 @@ class Curriculum:
         heard: Sequence[HeardUtterance],
         spoken: Sequence[SpokenText] = (),
     ) -> None:
-        self.layouter, self.pool, self.spoken = layouter, pool, spoken
+        self.layouter, self.pool = layouter, pool
+        self.spoken = {plain: [said for said in spoken if said.plain == plain] for plain in (False, True)}
         self.heard: dict[str, list[HeardUtterance]] = {}
         self.requests: dict[str, list[HeardUtterance]] = {}
         for utterance in heard:
@@ -270,15 +272,20 @@ class Curriculum:
         return self.layouter.sample(user(image, asked.text), recipe, [answer], rng)
 
     def text_to_speech(self, recipe: Recipe, rng: random.Random) -> Sample:
-        said = rng.choice(self.spoken)
+        said = self._said(rng)
         fitting = replace(recipe, slots=(replace(recipe.slots[0], length=len(said.codes)),))
         return self.layouter.sample(user(said.text), fitting, [said.codes], rng, narration=said.narration)
 
+    def _said(self, rng: random.Random) -> SpokenText:
+        """Mostly of its world: letter by letter, as other words are written, little is learnt in the time there is."""
+        plain = self.spoken[True] if rng.random() < PLAIN_SHARE else []
+        return rng.choice(plain or self.spoken[False])
+
     def image_to_speech(self, recipe: Recipe, rng: random.Random) -> Sample:
         """How an answer is said that is written already; what it is about does not matter to that."""
-        said = rng.choice(self.spoken)
+        said = self._said(rng)
         while len(said.narration.tokens) > TEXT_LENGTH or len(said.codes) > recipe.slots[-1].length:
-            said = rng.choice(self.spoken)
+            said = self._said(rng)
         _, codes = self.pool.draw(rng.choices(READ_STYLES, READ_SHARES)[0], rng)
         turns = user(EncodedImage(codes.view(GRID, GRID))) if rng.random() < 0.5 else user()
         shares = (0.0, masked_share("speech", rng))

@@ -12,6 +12,7 @@ from runtime.engine.recipe import EMBEDDED_RECIPES, SPEAKING_RECIPES
 from runtime.models.backbone import Backbone
 from runtime.training.backbone import (
     ALL_HIDDEN,
+    PLAIN_SHARE,
     TASK_SHARES,
     Curriculum,
     Layouter,
@@ -88,7 +89,7 @@ def test_speech_is_laid_along_its_words_as_it_will_be_served(curriculum: Curricu
     codec, vocabulary = curriculum.layouter.codec, curriculum.layouter.vocabulary
     canvas = curriculum.sample(task, random.Random(2)).canvas
     slot = canvas.slots[-1]
-    said = curriculum.spoken[0].narration
+    said = curriculum.spoken[False][0].narration
     assert canvas.spoken[slot.positions][: said.length].tolist() == said.said.tolist()
     served = Narrator(Timing(torch.full((codec.num_tokens, 2), 3.0), (2.0, 4.0)), vocabulary, codec)
     recipe = SPEAKING_RECIPES[task]
@@ -100,6 +101,14 @@ def test_speech_is_laid_along_its_words_as_it_will_be_served(curriculum: Curricu
     tail = canvas.tokens_of(slot)[said.length :]
     assert bool((tail == vocabulary[END_OF_SPEECH]).all())
     assert words == [] or int(canvas.num_masked(canvas.slots[0])) == 0
+
+
+def test_mostly_sentences_of_its_world_are_said(curriculum: Curriculum) -> None:
+    (said,) = curriculum.spoken[False]
+    both = Curriculum(curriculum.layouter, curriculum.pool, [], [said, replace(said, text="two dogs", plain=True)])
+    rng = random.Random(0)
+    drawn = [both._said(rng).plain for _ in range(400)]
+    assert sum(drawn) / 400 == pytest.approx(PLAIN_SHARE, abs=0.05)
 
 
 def test_a_few_steps_learn_one_batch(curriculum: Curriculum) -> None:
