@@ -9,7 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omnisdk.agent import Agent, AgentResult, Called, Handoff, ModelRequest, Progress
+    from omnisdk.agent import Agent
+    from omnisdk.agent_events import (
+        AgentResult,
+        Called,
+        Handoff,
+        ModelRequest,
+        Progress,
+        TurnFailed,
+        TurnStopped,
+        Understood,
+        UserBegan,
+        UserSpoke,
+    )
     from omnisdk.client import AsyncClient, Client, Session
     from omnisdk.conversation import Conversation, Item, Text, ToolCall, ToolResult
     from omnisdk.editing import Box, Change, Edit
@@ -27,7 +39,7 @@ if TYPE_CHECKING:
     from omnisdk.fill import Gaps, Repaint
     from omnisdk.hooks import Stopped
     from omnisdk.mcp import mcp_tools
-    from omnisdk.media import Image, PreviewImage, Speech
+    from omnisdk.media import Image, PreviewImage, Speaker, Speech, microphone, speaker
     from omnisdk.response import Partial, Response, Timing
     from omnisdk.session import AsyncSession
     from omnisdk.settings import GenerationSettings, SlotSettings
@@ -40,10 +52,15 @@ _HOME = {
     "StepFailed": "workflow",
     "Workflow": "workflow",
     "WorkflowResult": "workflow",
-    "Called": "agent",
-    "Handoff": "agent",
-    "ModelRequest": "agent",
-    "Progress": "agent",
+    "Called": "agent_events",
+    "Handoff": "agent_events",
+    "ModelRequest": "agent_events",
+    "Progress": "agent_events",
+    "TurnFailed": "agent_events",
+    "TurnStopped": "agent_events",
+    "Understood": "agent_events",
+    "UserBegan": "agent_events",
+    "UserSpoke": "agent_events",
     "Stopped": "hooks",
     "mcp_tools": "mcp",
     "OutputError": "structured",
@@ -56,7 +73,7 @@ _HOME = {
     "ToolCall": "conversation",
     "Repaint": "fill",
     "Gaps": "fill",
-    "AgentResult": "agent",
+    "AgentResult": "agent_events",
     "Agent": "agent",
     "AsyncClient": "client",
     "Client": "client",
@@ -78,7 +95,10 @@ _HOME = {
     "SettingsError": "errors",
     "Image": "media",
     "PreviewImage": "media",
+    "Speaker": "media",
     "Speech": "media",
+    "microphone": "media",
+    "speaker": "media",
     "Partial": "response",
     "Response": "response",
     "Timing": "response",
@@ -122,6 +142,7 @@ __all__ = [
     "Session",
     "SettingsError",
     "SlotSettings",
+    "Speaker",
     "Speech",
     "StepEvent",
     "StepFailed",
@@ -133,9 +154,16 @@ __all__ = [
     "ToolContext",
     "ToolError",
     "ToolResult",
+    "TurnFailed",
+    "TurnStopped",
+    "Understood",
+    "UserBegan",
+    "UserSpoke",
     "Workflow",
     "WorkflowResult",
     "mcp_tools",
+    "microphone",
+    "speaker",
     "tool",
 ]
 

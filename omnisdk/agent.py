@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar, cast, overload
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from omnisdk.agent_events import (
+    AgentEvent,
+    AgentResult,
+    Called,
+    Handoff,
+    LiveEvent,
+    ModelRequest,
+    Progress,
+    tell_output,
+)
 from omnisdk.client import AsyncClient, Client
-from omnisdk.conversation import Conversation, PartLike, ToolCall, ToolResult
+from omnisdk.conversation import Conversation, PartLike, ToolCall
 from omnisdk.errors import OmniError
 from omnisdk.hooks import Moments, awaited
-from omnisdk.media import Image, Speech
+from omnisdk.media import Speech
 from omnisdk.protocol.settings import OutputModality
-from omnisdk.response import Partial, Response
+from omnisdk.response import Response
 from omnisdk.session import AsyncSession
 from omnisdk.structured import OutputType
-from omnisdk.tools import Output, Tool, ToolContext, ToolError, tool
+from omnisdk.tools import Tool, ToolContext, ToolError, tool
+
+if TYPE_CHECKING:
+    from omnisdk.live import Live, Sound
+    from omnisdk.playback import SpeakerLike
 
 MAX_ROUNDS = 8
 MAX_HANDOFFS = 8
@@ -26,64 +40,6 @@ Out = TypeVar("Out")
 NewOut = TypeVar("NewOut")
 Parts = tuple[PartLike, ...]
 Approve = Callable[[ToolCall], Awaitable[bool] | bool]
-
-
-@dataclass(frozen=True)
-class Called:
-    """A call the model made and what it was told. error: whether the tool failed; `output` then says why."""
-
-    call: ToolCall
-    output: Output
-    error: bool = False
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a tool that is a generator says of itself on the way."""
-
-    call: ToolCall
-    value: object
-
-
-@dataclass(frozen=True)
-class Handoff:
-    """Another agent goes on with the turn."""
-
-    agent: Agent[Any]
-
-
-@dataclass(frozen=True)
-class ModelRequest:
-    """What a model is about to answer, and the settings that hold for this answer."""
-
-    conversation: Conversation
-    settings: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class AgentResult(Generic[Out]):
-    """The last answer, all that was said, and all that was called.
-
-    output: what an agent with an output type gives; of others the answer's text. agent: the one that answered.
-    """
-
-    output: Out
-    response: Response
-    conversation: Conversation
-    tool_calls: tuple[Called, ...]
-    agent: Agent[Any] = field(repr=False)
-
-    @property
-    def text(self) -> str:
-        return self.response.text or ""
-
-    @property
-    def image(self) -> Image | None:
-        return self.response.image
-
-    @property
-    def speech(self) -> Speech | None:
-        return self.response.speech
 
 
 class Hooks:
@@ -99,7 +55,6 @@ class Hooks:
         self.turn: Moments[Parts, AgentResult[Any]] = Moments()
 
 
-AgentEvent = Partial | ToolCall | Progress | Called | Handoff | AgentResult[Out]
 Tell = Callable[[Any], None]
 
 
@@ -200,6 +155,44 @@ class Agent(Generic[Out]):
         """`stream` for a program without an event loop."""
         return self._sync_client().iterate(self._stream(parts, conversation, deps))
 
+    def live(
+        self,
+        microphone: AsyncIterable[Sound] | Speech,
+        speaker: SpeakerLike,
+        *,
+        conversation: Conversation | None = None,
+        deps: object = None,
+    ) -> Live:
+        """A live voice session: `await agent.live(microphone(), speaker())`, or a loop over what happens.
+
+        The server hears when the user speaks; then the agent falls silent at once, and its answer stays in the
+        conversation as far as it was heard. Tools run beside it.
+        """
+        self._check_async("agent.live(...)", "live_sync")
+        return self._live(microphone, speaker, conversation, deps)
+
+    def live_sync(
+        self,
+        microphone: AsyncIterable[Sound] | Speech,
+        speaker: SpeakerLike,
+        *,
+        conversation: Conversation | None = None,
+        deps: object = None,
+    ) -> Iterator[LiveEvent]:
+        """`live` for a program without an event loop: `for event in agent.live_sync(microphone(), speaker()):`."""
+        return self._sync_client().iterate(self._live(microphone, speaker, conversation, deps).events())
+
+    def _live(
+        self,
+        microphone: AsyncIterable[Sound] | Speech,
+        speaker: SpeakerLike,
+        conversation: Conversation | None,
+        deps: object,
+    ) -> Live:
+        from omnisdk.live import Live
+
+        return Live(self, microphone, speaker, conversation, deps)
+
     # One turn
 
     async def _stream(
@@ -265,7 +258,43 @@ class Agent(Generic[Out]):
     def max_rounds(self) -> int:
         return self._max_rounds
 
-    async def allows(self, call: ToolCall) -> bool:
+    def tool(self, name: str) -> Tool | None:
+        """One of its own tools."""
+        return next((tool for tool in self.tools if tool.name == name), None)
+
+    def successor(self, response: Response) -> Agent[Any] | None:
+        """The agent that an answer hands the turn to."""
+        names = {call.name for call in response.tool_calls}
+        return next((other for other in self.handoffs if TRANSFER + other.name in names), None)
+
+    async def made(self, call: ToolCall, deps: object, tell: Tell) -> Called:
+        """What comes of a call, with its hooks. A tool that is unknown, declined or fails says so to the model.
+
+        tell: is told the tool's progress. Raises what a tool with on_error="raise" raises.
+        """
+
+        async def run(call: ToolCall) -> Called:
+            return await self._run_tool(call, deps, tell)
+
+        try:
+            return await self.hook.tool.run(call, run)
+        except ToolError as error:
+            wanted = self.tool(call.name)
+            if wanted is not None and wanted.on_error == "raise":
+                raise
+            return Called(call, str(error), error=True)
+
+    async def _run_tool(self, call: ToolCall, deps: object, tell: Tell) -> Called:
+        wanted = self.tool(call.name)
+        if wanted is None:
+            known = ", ".join(tool.name for tool in self.tools)
+            raise ToolError(f"there is no tool {call.name!r}; there are {known}")
+        if wanted.needs_approval and not await self._allows(call):
+            raise ToolError(f"{call.name} was not allowed")
+        context = ToolContext(call.call_id, call.name, deps)
+        return Called(call, await wanted.run(call.arguments, context, lambda value: tell(Progress(call, value))))
+
+    async def _allows(self, call: ToolCall) -> bool:
         """Whether a call that needs approval may be made."""
         return self._approve is not None and await awaited(self._approve(call))
 
@@ -298,10 +327,10 @@ class _Turn:
                     return self._result(response.output, response, session)
                 if not response.tool_calls and agent.form is None:
                     return self._result(response.text, response, session)
+                successor = agent.successor(response)
+                if successor is not None:
+                    return _Transfer(successor, told, tuple(self._called))
                 for call in response.tool_calls:
-                    successor = next((other for other in agent.handoffs if TRANSFER + other.name == call.name), None)
-                    if successor is not None:
-                        return _Transfer(successor, told, tuple(self._called))
                     await self._call(session, call)
                 response = await self._answer(session, first=False)
         raise OmniError(f"the model called tools {agent.max_rounds} times and gave no answer; allow more max_rounds")
@@ -324,35 +353,11 @@ class _Turn:
         return await self._agent.hook.response.run(ModelRequest(session.conversation, own), answered)
 
     async def _call(self, session: AsyncSession, call: ToolCall) -> None:
-        """A tool that is unknown, declined or fails says so to the model."""
         self._tell(call)
-        try:
-            called = await self._agent.hook.tool.run(call, self._run_tool)
-        except ToolError as error:
-            called = Called(call, str(error), error=True)
+        called = await self._agent.made(call, self._deps, self._tell)
         self._called.append(called)
         self._tell(called)
         await tell_output(session, called)
-
-    async def _run_tool(self, call: ToolCall) -> Called:
-        tools = self._agent.tools
-        wanted = next((tool for tool in tools if tool.name == call.name), None)
-        if wanted is None:
-            raise ToolError(f"there is no tool {call.name!r}; there are {', '.join(tool.name for tool in tools)}")
-        if wanted.needs_approval and not await self._agent.allows(call):
-            raise ToolError(f"{call.name} was not allowed")
-        context = ToolContext(call.call_id, call.name, self._deps)
-        return Called(call, await wanted.run(call.arguments, context, lambda value: self._tell(Progress(call, value))))
-
-
-async def tell_output(session: AsyncSession, called: Called) -> None:
-    """Pictures and speech that a tool gave are shown beside its output, which is text."""
-    parts = called.output if isinstance(called.output, tuple) else (called.output,)
-    words = [part for part in parts if isinstance(part, str)]
-    media = [part for part in parts if not isinstance(part, str)]
-    await session.send(ToolResult(called.call.call_id, "\n".join(words or map(str, media))))
-    for part in media:
-        await session.send(part)
 
 
 def _transfer(agent: Agent[Any]) -> Tool:

@@ -21,6 +21,7 @@ Pcm = NDArray[np.int16]
 
 # Only containers that hold audio themselves: a playlist could make ffmpeg open other files of this machine.
 _CONTAINERS = "wav,w64,aiff,caf,au,flac,mp3,ogg,matroska,webm,mov,mp4,m4a,aac,amr,asf"
+_WRITTEN = {".flac": "flac", ".mp3": "libmp3lame", ".ogg": "libopus", ".opus": "libopus", ".m4a": "aac"}
 _UNKNOWN_LENGTH = 0x7FFFFF00  # a WAV written to a pipe has a length of 2^31 or 2^32 bytes, or nearly so
 
 
@@ -56,6 +57,27 @@ def encode_wav(pcm: Pcm, sample_rate_hz: int) -> bytes:
         file.setframerate(sample_rate_hz)
         file.writeframes(pcm.astype("<i2").tobytes())
     return buffer.getvalue()
+
+
+def encode_audio(pcm: Pcm, sample_rate_hz: int, name: str) -> bytes:
+    """A file of the kind that the suffix of `name` says. Raises MediaError for a kind that is not written."""
+    kind = Path(name).suffix.lower()
+    if kind == ".wav":
+        return encode_wav(pcm, sample_rate_hz)
+    if kind not in _WRITTEN:
+        kinds = ", ".join((".wav", *_WRITTEN))
+        raise MediaError(f"speech cannot be saved as {kind or 'a file without suffix'}; use one of {kinds}")
+    with tempfile.TemporaryDirectory(prefix="omnisdk-") as folder:
+        source, target = Path(folder) / "speech.wav", Path(folder) / f"speech{kind}"
+        source.write_bytes(encode_wav(pcm, sample_rate_hz))
+        stream = ffmpeg.input(f"file:{source}", protocol_whitelist="file").audio
+        command = ffmpeg.output(stream, f"file:{target}", acodec=_WRITTEN[kind]).global_args("-hide_banner")
+        try:
+            command.run(cmd=_ffmpeg_command(), capture_stdout=True, capture_stderr=True)
+        except ffmpeg.Error as error:
+            said = error.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+            raise MediaError(f"ffmpeg could not write {kind} ({''.join(said)}); save it as .wav") from None
+        return target.read_bytes()
 
 
 def _decode_wav(encoded: bytes, name: str, start_s: float, max_seconds: float) -> DecodedAudio | None:

@@ -148,6 +148,8 @@ def reduce(conversation: Conversation, event: events.ServerEvent) -> Conversatio
             return _with_picture(conversation, event.item_id, Image(event.b64))
         case events.ResponseOutputAudioDelta():
             return _with_sound(conversation, event.item_id, event.delta)
+        case events.ConversationItemTruncated():
+            return _as_heard(conversation, event.item_id, event.audio_end_ms)
     return conversation
 
 
@@ -250,6 +252,22 @@ def _with_sound(conversation: Conversation, item_id: str, pcm: bytes) -> Convers
     speech = Speech.said(np.concatenate([*before, _samples(pcm)]), WIRE_SAMPLE_RATE_HZ)
     others = (part for part in known.parts if not isinstance(part, Speech))
     return conversation.add(replace(known, parts=(speech, *others)))
+
+
+def _as_heard(conversation: Conversation, item_id: str, heard_ms: int) -> Conversation:
+    """With what was heard of a spoken answer, and the same share of its words."""
+    known = conversation.item(item_id)
+    if known is None:
+        return conversation
+    parts = (_first_ms(part, heard_ms) if isinstance(part, Speech) else part for part in known.parts)
+    return conversation.add(replace(known, parts=tuple(parts)))
+
+
+def _first_ms(speech: Speech, heard_ms: int) -> Speech:
+    heard = speech.pcm[: heard_ms * speech.sample_rate_hz // 1000]
+    words = (speech.transcript or "").split()
+    share = len(heard) / max(len(speech.pcm), 1)
+    return Speech.said(heard, speech.sample_rate_hz, " ".join(words[: int(len(words) * share)]) or None)
 
 
 def _samples(pcm: bytes) -> Pcm:

@@ -53,6 +53,11 @@ class Moments(Generic[S, R]):
         self._on_error.append(function)
         return function
 
+    @property
+    def checks_results(self) -> bool:
+        """Whether a result may be changed or stopped after it is known."""
+        return bool(self._after)
+
     async def run(self, subject: S, work: Go[S, R]) -> R:
         """`work(subject)` with everything that was added around it."""
         for before in self._before:

@@ -77,6 +77,8 @@ class AsyncSession:
         self.conversation = Conversation(system=None if conversation is None else conversation.system)
         self.capabilities: events.OmniSessionCapabilities | None = None
         self.last_response: Response | None = None
+        self.turn_detection: wire_settings.ServerVad | None = None  # set before it is entered, the server hears turns
+        self.listener: Callable[[events.ServerEvent], None] | None = None  # sees each event, on the reader's time
         self._opening_items = () if conversation is None else conversation.items
         self._api_key = api_key
         self.run: Callable[[Any], Any] | None = None  # how a thread without this loop waits; set by the sync client
@@ -219,8 +221,29 @@ class AsyncSession:
             self._spoken.remove(speech)
             raise
 
+    def expect_spoken(self, speech: Speech) -> None:
+        """The server is about to commit this turn, which it heard itself."""
+        self._spoken.append(speech)
+
     def clear_speech(self) -> None:
         self._post(events.InputAudioBufferClear(event_id=next(self._event_ids)))
+
+    async def settled(self) -> None:
+        """Return when the server has seen to all that was sent before. Raises ConnectionLost."""
+        event = events.SessionUpdate(event_id=next(self._event_ids), session=wire_settings.SessionSettings())
+        await self._receipt(event, "session.updated")
+
+    async def delete(self, item_id: str) -> None:
+        """Take an item out of the conversation. Raises ServerError if the server has none of this id."""
+        event = events.ConversationItemDelete(event_id=next(self._event_ids), item_id=item_id)
+        await self._receipt(event, "conversation.item.deleted")
+
+    async def truncate(self, item_id: str, heard_ms: int) -> None:
+        """Keep of a spoken answer what was heard, its words in proportion. Raises ServerError."""
+        event = events.ConversationItemTruncate(
+            event_id=next(self._event_ids), item_id=item_id, content_index=0, audio_end_ms=heard_ms
+        )
+        await self._receipt(event, "conversation.item.truncated")
 
     def interrupt(self) -> None:
         """Cancel the answer that is being made, if there is one."""
@@ -243,7 +266,7 @@ class AsyncSession:
     # Opening
 
     async def _open(self) -> None:
-        event = _session_update(next(self._event_ids), self.settings, self.conversation.system)
+        event = _session_update(next(self._event_ids), self.settings, self.conversation.system, self.turn_detection)
         await self._receipt(event, "session.updated")
         for item in self._opening_items:
             await self._tell(item)
@@ -334,6 +357,8 @@ class AsyncSession:
                 self._name_response(event)
             case _:
                 self._feed_response(event)
+        if self.listener is not None:
+            self.listener(event)
 
     def _settle(self, event: events.ServerEvent) -> None:
         """Hand the event to the first that waits for an item of its id or for its type."""
@@ -455,11 +480,13 @@ def _refusal(url: str, answer: HttpResponse) -> str:
     return f"the server at {url} refused the session (HTTP {answer.status_code}{': ' + said if said else ''}); {advice}"
 
 
-def _session_update(event_id: str, settings: GenerationSettings, system: str | None) -> events.SessionUpdate:
+def _session_update(
+    event_id: str, settings: GenerationSettings, system: str | None, detection: wire_settings.ServerVad | None
+) -> events.SessionUpdate:
     pcm = wire_settings.AudioFormat(type="audio/pcm", rate=WIRE_SAMPLE_RATE_HZ)
     session = wire_settings.SessionSettings(
         output_modalities=["audio" if "speech" in (settings.output or ()) else "text"],
-        audio=wire_settings.AudioSettings(input=wire_settings.AudioInput(format=pcm, turn_detection=None)),
+        audio=wire_settings.AudioSettings(input=wire_settings.AudioInput(format=pcm, turn_detection=detection)),
         omni=_omni(settings, version=wire_settings.OMNI_VERSION),
     )
     if system is not None:

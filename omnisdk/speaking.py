@@ -51,7 +51,7 @@ class Speaking:
         if isinstance(chunk, Speech):
             pcm = chunk.resampled(WIRE_SAMPLE_RATE_HZ).pcm
         else:
-            pcm = self._stream.feed(_samples(chunk))
+            pcm = self._stream.feed(samples_of(chunk))
         await self._pass_on(pcm)
 
     async def __aexit__(
@@ -83,7 +83,8 @@ class Speaking:
         await self._link.room()
 
 
-def _samples(chunk: bytes | Pcm) -> Pcm:
+def samples_of(chunk: bytes | Pcm) -> Pcm:
+    """16-bit mono PCM as samples. Raises MediaError."""
     if isinstance(chunk, bytes | bytearray):
         if len(chunk) % 2:
             raise MediaError(f"a chunk of {len(chunk)} bytes is no 16-bit PCM; send whole samples of two bytes")

@@ -21,10 +21,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Output = str | Image | Speech | tuple[str | Image | Speech, ...]
 OnInterrupt = Literal["finish", "cancel"]
-Reply = Literal["answer", "silent"]
+Reply = Literal["when_idle", "interrupt", "silent"]
+OnError = Literal["tell", "raise"]
 TellProgress = Callable[[object], None]
 DEFAULT_TIMEOUT_S = 30.0
-OPTIONS = frozenset(["name", "description", "timeout", "retries", "needs_approval", "on_interrupt", "reply"])
+OPTIONS = frozenset(
+    ["name", "description", "timeout", "retries", "needs_approval", "on_interrupt", "reply", "on_error"]
+)
 _SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Raises|Yields|Examples?|Notes?)\s*:\s*$", re.MULTILINE)
 _PARAMETER = re.compile(r"^\s+(\w+)\s*(?:\([^)]*\))?\s*:\s*(.+)$")
 
@@ -50,8 +53,9 @@ class Tool(ABC):
 
     schema: JSON Schema of its parameters, an object. timeout: seconds. retries: how often it is run again when it fails
     or takes too long; a ToolError is not. needs_approval: whether the agent asks `approve` before it runs.
-    on_interrupt: what becomes of it when the user speaks into a live conversation. reply: whether its output is
-    answered aloud, or "silent", only told.
+    on_error: whether the model is told what went wrong, or the run ends with ToolError. Of a live conversation,
+    on_interrupt: what becomes of it when the user speaks meanwhile; reply: how its output is answered when the user has
+    spoken since, "when_idle", once nobody speaks, "interrupt", at once, or never, "silent": it is only told.
     """
 
     name: str
@@ -61,7 +65,8 @@ class Tool(ABC):
     retries: int = 0
     needs_approval: bool = False
     on_interrupt: OnInterrupt = "finish"
-    reply: Reply = "answer"
+    reply: Reply = "when_idle"
+    on_error: OnError = "tell"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -174,6 +179,7 @@ def tool(
     needs_approval: bool = ...,
     on_interrupt: OnInterrupt = ...,
     reply: Reply = ...,
+    on_error: OnError = ...,
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a tool of a function, sync or async. Its docstring describes it, `Args:` its parameters.

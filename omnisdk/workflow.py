@@ -9,7 +9,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
-from omnisdk.agent import Agent, AgentResult
+from omnisdk.agent import Agent
+from omnisdk.agent_events import AgentResult
 from omnisdk.errors import OmniError
 from omnisdk.response import Response
 

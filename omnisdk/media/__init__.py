@@ -3,7 +3,8 @@
 Both open from a path, bytes, an http(s) URL or an array, check themselves when made, and never change afterwards.
 """
 
+from omnisdk.media.devices import Speaker, microphone, speaker
 from omnisdk.media.image import FOG, Image, PreviewImage
 from omnisdk.media.speech import ResamplingStream, Speech
 
-__all__ = ["FOG", "Image", "PreviewImage", "ResamplingStream", "Speech"]
+__all__ = ["FOG", "Image", "PreviewImage", "ResamplingStream", "Speaker", "Speech", "microphone", "speaker"]

@@ -86,6 +86,21 @@ class Image:
         filtering = PilImage.Resampling.BICUBIC if smooth else PilImage.Resampling.NEAREST
         return Image(self.pil().resize((width, height), filtering))
 
+    def cropped(self, left: int, top: int, width: int, height: int) -> Image:
+        """The part from (left, top) on, in pixels. Raises MediaError for one that does not lie in the picture."""
+        columns, rows = self.size
+        if not (width > 0 and height > 0 and 0 <= left <= columns - width and 0 <= top <= rows - height):
+            raise MediaError(
+                f"a part of {width}x{height} at ({left}, {top}) came; it must lie in the picture of {columns}x{rows}"
+            )
+        return Image(self.pixels[top : top + height, left : left + width])
+
+    def beside(self, other: Image) -> Image:
+        """This and the other on its right, which is made as high."""
+        width, height = other.size
+        fitted = other if height == self.size[1] else other.resized(round(width * self.size[1] / height), self.size[1])
+        return Image(np.concatenate([self.pixels, fitted.pixels], axis=1))
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write PNG, JPEG, WebP, ... by the suffix and return the path."""
         target = Path(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import builtins
 import os
 import shutil
 import subprocess
@@ -14,10 +15,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omnisdk.audio_file import DecodedAudio, Pcm, decode_audio, encode_wav
+from omnisdk.audio_file import DecodedAudio, Pcm, decode_audio, encode_audio, encode_wav
 from omnisdk.errors import MediaError
 from omnisdk.media.io import read_source, shown_in_notebook
-from omnisdk.protocol.limits import MAX_SPEECH_S, MIN_SPEECH_MS
+from omnisdk.protocol.limits import MAX_SPEECH_S, MIN_SPEECH_MS, WIRE_SAMPLE_RATE_HZ
 
 MIN_SPEECH_S: Final = MIN_SPEECH_MS / 1000
 
@@ -72,6 +73,18 @@ class Speech:
         speech.pcm, speech.sample_rate_hz, speech.transcript = pcm, sample_rate_hz, transcript
         return speech
 
+    @classmethod
+    def record(cls, seconds: float, *, device: int | str | None = None) -> Speech:
+        """What the microphone hears in the next seconds, at most 30. device: its number or name.
+
+        Raises MediaError without a microphone, and without the package sounddevice (`pip install "omnisdk[audio]"`).
+        """
+        if not MIN_SPEECH_S <= seconds <= MAX_SPEECH_S:
+            raise MediaError(f"{seconds:g} s cannot be recorded; give {MIN_SPEECH_S:g} to {MAX_SPEECH_S:g} s")
+        from omnisdk.media.devices import record
+
+        return cls.from_pcm(record(seconds, device), WIRE_SAMPLE_RATE_HZ)
+
     @property
     def duration_s(self) -> float:
         return len(self.pcm) / self.sample_rate_hz
@@ -95,14 +108,25 @@ class Speech:
         """The part from `start_s` to `end_s` (to the end if None)."""
         return Speech(self.pcm, sample_rate_hz=self.sample_rate_hz, start_s=start_s, end_s=end_s)
 
+    def __getitem__(self, part: builtins.slice) -> Speech:
+        """A part in seconds, counted from the end if negative: speech[0.5:1.2], speech[:-0.3]. Raises MediaError."""
+        if not isinstance(part, builtins.slice) or part.step is not None:
+            raise MediaError(f"{part} came; speech is cut in seconds: speech[0.5:1.2]")
+        first, last = (None if end is None else end + self.duration_s * (end < 0) for end in (part.start, part.stop))
+        return self.slice(max(0.0, first or 0.0), last)
+
+    def __add__(self, other: Speech) -> Speech:
+        """This and then the other, at this one's rate; together at most 30 s. Raises MediaError."""
+        if not isinstance(other, Speech):
+            return NotImplemented
+        pcm = np.concatenate([self.pcm, other.resampled(self.sample_rate_hz).pcm])
+        words = " ".join(said for said in (self.transcript, other.transcript) if said)
+        return Speech.from_pcm(pcm, self.sample_rate_hz, words or None)
+
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write a WAV file and return its path."""
+        """Write WAV, FLAC, MP3, Ogg/Opus or M4A by the suffix and return the path. Raises MediaError."""
         target = Path(path)
-        if target.suffix.lower() != ".wav":
-            raise MediaError(
-                f"speech is saved as WAV, not as {target.suffix or 'a file without suffix'}; use {target.stem}.wav"
-            )
-        target.write_bytes(self.wav)
+        target.write_bytes(encode_audio(self.pcm, self.sample_rate_hz, target.name))
         return target
 
     def play(self) -> None:

@@ -32,7 +32,7 @@ class ScriptedSession:
         self._rules = SessionRules(settings, new_id, opted_in=opted_in, speaks=True)
         self._ears = Ears(self._rules.input)
         self._turn_id = ""  # of the item of the turn that is being spoken
-        self._num_answered = 0  # items that were there when the last answer began
+        self._answered: set[str | None] = set()  # items that were there when an answer began
         self._answering: Answering | None = None
         self._task: asyncio.Task[None] | None = None  # the last answer's, which waits for those before it
 
@@ -147,7 +147,7 @@ class ScriptedSession:
     async def _tell_answer(self, wanted: ResponseSettings, response_id: str) -> None:
         said, heard_item = self._said()
         following = self._script.next(said)
-        self._num_answered = len(self._rules.items)
+        self._answered |= {item.id for item in self._rules.items}
         await self._put(*following.told)
         if isinstance(following.answer, Vanish):
             self._socket.transport.abort()
@@ -155,11 +155,10 @@ class ScriptedSession:
         heard = HeardItem(heard_item, following.heard) if heard_item and following.heard is not None else None
         self._answering = Answering(self._rules, self._put, wanted, response_id, new_id)
         await self._answering.tell(following.answer, heard)
-        self._num_answered = len(self._rules.items)
 
     def _said(self) -> tuple[Said, str | None]:
         """What was said since the last answer began, and the id of the last spoken item of it."""
-        fresh = self._rules.items[self._num_answered :]
+        fresh = [item for item in self._rules.items if item.id not in self._answered]
         results = [item.output for item in fresh if isinstance(item, items.FunctionCallOutput)]
         messages = [item for item in fresh if isinstance(item, items.Message) and item.role == "user"]
         spoken = [item for item in messages if any(isinstance(part, items.InputAudio) for part in item.content)]

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from omnisdk.media import Image, Speech
+from omnisdk.testing import ScriptedRuntime
 from tests.support import fake_runtime
 from tests.support.fake_runtime import HEARD, REPLY
 from tests.support.live_server import serving
 from tests.support.scripted_engine import ScriptedEngine
 
 ROOT = Path(__file__).parents[2]
+FAKE_SOUND = ROOT / "tests" / "support" / "fake_sound"  # a speaker, for programs that are heard
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -35,10 +37,10 @@ def wav(tmp_path: Path) -> Path:
     return Speech(np.full(9600, 0.1), sample_rate_hz=24000).save(tmp_path / "request.wav")
 
 
-def run_example(name: str, *arguments: object) -> str:
+def run_example(name: str, *arguments: object, typed: str = "") -> str:
     command = [sys.executable, "-W", "error", str(ROOT / "examples" / name), *(str(argument) for argument in arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(FAKE_SOUND)))}
+    ran = subprocess.run(command, env=environment, input=typed, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
@@ -115,3 +117,18 @@ def test_workflow(real_url: str, tmp_path: Path) -> None:
     assert "draw: done" in shown
     assert REPLY in shown
     assert Image(tmp_path / "picture.png").size == (32, 32)
+
+
+def test_text_chat(url: str) -> None:
+    shown = run_example("text_chat.py", url, typed="hello\n\n")
+    assert f"omni: {REPLY}\n" in shown
+
+
+def test_voice_assistant(scripted: ScriptedRuntime) -> None:
+    scripted.hear("lights off").call("set_light", room="hall", state="off").expect_tool_result("off").say("It is off.")
+    shown = run_example("voice_assistant.py", ROOT / "clients" / "terminal" / "request.wav", scripted.url)
+    assert shown.splitlines() == [
+        "you: lights off",
+        'set_light({"room": "hall", "state": "off"}) -> the light in the hall is off',
+        "omni: It is off.",
+    ]

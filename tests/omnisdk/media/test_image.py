@@ -120,3 +120,16 @@ def test_masked_cells_of_a_preview_are_fog() -> None:
     assert fogged[3, 4].tolist() == list(FOG)
     assert fogged[4, 7].tolist() == [255, 0, 0]
     assert preview.pixels[3, 4].tolist() == [255, 0, 0]
+
+
+def test_a_part_and_two_beside_each_other() -> None:
+    pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    picture = Image(pixels)
+    assert np.array_equal(picture.cropped(1, 2, 3, 2).pixels, pixels[2:4, 1:4])
+    assert picture.beside(Image(pixels[:2])).size == (6 + 12, 4)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 1), (-1, 0, 2, 2), (5, 0, 2, 2), (0, 0, 6, 5)])
+def test_a_part_that_lies_outside(box: tuple[int, int, int, int]) -> None:
+    with pytest.raises(MediaError, match="it must lie in the picture of 6x4"):
+        Image(np.zeros((4, 6, 3), np.uint8)).cropped(*box)

@@ -46,9 +46,38 @@ def test_saved_wav_opens_again(tmp_path: Path) -> None:
     assert Speech(speech.save(tmp_path / "a.wav")) == speech
 
 
+@pytest.mark.parametrize("suffix", [".flac", ".ogg", ".mp3", ".m4a"])
+def test_saved_in_another_form_it_opens_again(suffix: str, tmp_path: Path) -> None:
+    speech = Speech(tone(0.5, 48000), sample_rate_hz=48000)
+    again = Speech(speech.save(tmp_path / f"a{suffix}"))
+    assert again.duration_s == pytest.approx(0.5, abs=0.1)
+    assert (again == speech) == (suffix == ".flac")
+
+
 def test_saving_under_another_suffix_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match=r"saved as WAV, not as \.mp3; use a\.wav"):
-        Speech(tone(0.3), sample_rate_hz=16000).save(tmp_path / "a.mp3")
+    with pytest.raises(MediaError, match=r"cannot be saved as \.txt; use one of \.wav, \.flac, \.mp3, "):
+        Speech(tone(0.3), sample_rate_hz=16000).save(tmp_path / "a.txt")
+
+
+def test_cut_in_seconds_and_joined() -> None:
+    speech = Speech(tone(1.0), sample_rate_hz=16000, transcript="one")
+    assert np.array_equal(speech[0.25:0.75].pcm, speech.pcm[4000:12000])
+    assert np.array_equal(speech[-0.5:].pcm, speech.pcm[8000:])
+    assert speech[:-0.25].duration_s == 0.75
+    both = speech + Speech(tone(0.5, 24000), sample_rate_hz=24000, transcript="two")
+    assert (both.duration_s, both.sample_rate_hz, both.transcript) == (1.5, 16000, "one two")
+
+
+@pytest.mark.parametrize("part", [slice(0, 1, 0.1), 0.5, slice(0.7, 0.2), slice(-0.5, 0.2)])
+def test_parts_that_are_none(part: object) -> None:
+    with pytest.raises(MediaError, match=r"came; speech is cut in seconds|is empty; give"):
+        Speech(tone(1.0), sample_rate_hz=16000)[part]  # type: ignore[index]
+
+
+def test_too_long_together() -> None:
+    half = Speech(tone(20.0, 8000), sample_rate_hz=8000)
+    with pytest.raises(MediaError, match=r"is 40\.0 s long"):
+        half + half
 
 
 @pytest.mark.parametrize(("from_hz", "to_hz"), [(16000, 24000), (44100, 24000), (48000, 16000), (8000, 24000)])
