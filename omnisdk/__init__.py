@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         OmniError,
         ResponseFailed,
         ResponseUnfinished,
+        SchemaError,
         ServerError,
         SettingsError,
     )
@@ -91,6 +92,7 @@ _HOME = {
     "OmniError": "errors",
     "ResponseFailed": "errors",
     "ResponseUnfinished": "errors",
+    "SchemaError": "errors",
     "ServerError": "errors",
     "SettingsError": "errors",
     "Image": "media",
@@ -138,6 +140,7 @@ __all__ = [
     "Response",
     "ResponseFailed",
     "ResponseUnfinished",
+    "SchemaError",
     "ServerError",
     "Session",
     "SettingsError",

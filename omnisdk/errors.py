@@ -15,6 +15,10 @@ class SettingsError(OmniError):
     """A generation setting that is unknown or out of range."""
 
 
+class SchemaError(OmniError):
+    """A schema of a tool's parameters, or of an answer's type, that no model can fill in: what, and what can be."""
+
+
 class ConnectFailed(OmniError):  # noqa: N818 - it reads as what happened
     """No live session could be opened: nothing listens there, the key was refused, or it is no omni server."""
 

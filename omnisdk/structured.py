@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
 from omnisdk.errors import OmniError, SettingsError
+from omnisdk.schema import fillable
 
 T = TypeVar("T")
 VALUE = "answer"  # the name of a value that is no object
@@ -23,7 +24,7 @@ class OutputType(Generic[T]):
     """A pydantic model, a dataclass, or any other type pydantic knows, as the form of an answer.
 
     name, description, schema: as of a tool. Fields with a default keep it, as those of tools do.
-    Raises SettingsError for what is no such type.
+    Raises SettingsError for what is no such type, SchemaError for one that the model cannot fill in.
     """
 
     def __init__(self, kind: type[T]) -> None:
@@ -37,8 +38,8 @@ class OutputType(Generic[T]):
                 f'("text", "image", "speech") nor a type that can be filled in ({told})'
             ) from None
         self._wrapped = schema.get("type") != "object"
-        self.schema = _within(schema) if self._wrapped else schema
         self.name = _NO_NAME.sub("_", getattr(kind, "__name__", str(kind)))[:128]
+        self.schema = fillable(_within(schema) if self._wrapped else schema, f"output {self.name}")
         self.description = _told(kind)
 
     def __repr__(self) -> str:

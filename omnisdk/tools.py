@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 
-from omnisdk.errors import OmniError
+from omnisdk.errors import OmniError, SchemaError
 from omnisdk.media import Image, Speech
+from omnisdk.schema import fillable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,6 +30,7 @@ DEFAULT_TIMEOUT_S = 30.0
 OPTIONS = frozenset(
     ["name", "description", "timeout", "retries", "needs_approval", "on_interrupt", "reply", "on_error"]
 )
+_ALLOWED = "Use str, int, float, bool, Literal, an Enum, a list or a pydantic model."
 _SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Raises|Yields|Examples?|Notes?)\s*:\s*$", re.MULTILINE)
 _PARAMETER = re.compile(r"^\s+(\w+)\s*(?:\([^)]*\))?\s*:\s*(.+)$")
 
@@ -118,7 +121,7 @@ class FunctionTool(Tool, Generic[P, R]):
             setattr(self, option, value)
         self._context = _context_parameter(function)
         self._arguments = _model_of(function, self.name, parameters, self._context)
-        self.schema = self._arguments.model_json_schema()
+        self.schema = fillable(_schema_of(self._arguments), f"tool {self.name}")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
@@ -231,8 +234,18 @@ def _model_of(
         default = ... if parameter.default is parameter.empty else parameter.default
         field = Field(default, description=described.get(parameter.name))
         fields[parameter.name] = (hints.get(parameter.name, str), field)
-    model: type[BaseModel] = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)  # type: ignore[call-overload]
+    try:
+        model: type[BaseModel] = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)  # type: ignore[call-overload]
+    except PydanticSchemaGenerationError as error:
+        raise SchemaError(f"tool {name}: {str(error).splitlines()[0]} {_ALLOWED}") from None
     return model
+
+
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    try:
+        return model.model_json_schema()
+    except PydanticInvalidForJsonSchema as error:
+        raise SchemaError(f"tool {model.__name__}: {error.message} {_ALLOWED}") from None
 
 
 def _told(result: Any) -> Output:

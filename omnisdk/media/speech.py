@@ -108,7 +108,7 @@ class Speech:
         """The part from `start_s` to `end_s` (to the end if None)."""
         return Speech(self.pcm, sample_rate_hz=self.sample_rate_hz, start_s=start_s, end_s=end_s)
 
-    def __getitem__(self, part: builtins.slice) -> Speech:
+    def __getitem__(self, part: object) -> Speech:
         """A part in seconds, counted from the end if negative: speech[0.5:1.2], speech[:-0.3]. Raises MediaError."""
         if not isinstance(part, builtins.slice) or part.step is not None:
             raise MediaError(f"{part} came; speech is cut in seconds: speech[0.5:1.2]")

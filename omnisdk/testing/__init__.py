@@ -5,9 +5,12 @@ def test_light(scripted):                          # the fixture comes with the 
     scripted.expect_tool_result("ok").say("Done.")
     with Client(scripted.url) as omni:
         assert Agent(omni, tools=[set_light]).run_sync("lights off").text == "Done."
+
+`record` writes a session with a real server down, `replay` plays it again.
 """
 
+from omnisdk.testing.recording import record, replay
 from omnisdk.testing.runtime import ScriptedRuntime, scripted_runtime
 from omnisdk.testing.script import ScriptError
 
-__all__ = ["ScriptError", "ScriptedRuntime", "scripted_runtime"]
+__all__ = ["ScriptError", "ScriptedRuntime", "record", "replay", "scripted_runtime"]

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from omnisdk.protocol.settings import FunctionTool
+from omnisdk.protocol.skeleton import skeleton_of
 from runtime.engine.engine import Engine
 from runtime.engine.model import EMBEDDED, OmniModel, load_model
 from runtime.engine.output import Finished
@@ -25,7 +26,6 @@ from runtime.server.engine_bridge import EngineBridge
 from runtime.server.model_card import ModelCard
 from runtime.server.tools.deciding import Deciding
 from runtime.server.tools.offer import ARGUMENTS, Offer, call_recipe, with_tools
-from runtime.server.tools.skeleton import skeleton_of
 
 FREE = Recipe("free", (SlotRecipe("text", "text", length=40, steps=20),))
 

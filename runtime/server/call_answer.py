@@ -10,6 +10,7 @@ from typing import Any
 from omnisdk.protocol import events
 from omnisdk.protocol.items import FunctionCall, ImageRef, Item, ItemStatus
 from omnisdk.protocol.session import SessionRules
+from omnisdk.protocol.skeleton import Skeleton
 from runtime.engine.output import Finished
 from runtime.engine.request import TextPart
 from runtime.server.answer import Answer, AnswerPlan
@@ -17,7 +18,6 @@ from runtime.server.assets import AssetStore
 from runtime.server.outbox import Outbox
 from runtime.server.parts import called
 from runtime.server.tools.offer import ARGUMENTS
-from runtime.server.tools.skeleton import Skeleton
 
 
 class CallAnswer(Answer):

@@ -17,11 +17,11 @@ from omnisdk.protocol import wire
 from omnisdk.protocol.events import SessionUpdate
 from omnisdk.protocol.session import SessionRules, new_session_settings
 from omnisdk.protocol.settings import SessionSettings
+from omnisdk.protocol.skeleton import check_tools
 from runtime.server.generation import check_generation
 from runtime.server.http_body import as_kind, decoded, json_bytes
 from runtime.server.http_errors import account_of
 from runtime.server.model_card import ModelCard
-from runtime.server.tools.skeleton import check_tools
 
 PREFIX = "ek_"
 MAX_KEPT = 10_000

@@ -18,6 +18,7 @@ from omnisdk.protocol.items import Item, Message
 from omnisdk.protocol.response import Response
 from omnisdk.protocol.session import SessionRules, is_side
 from omnisdk.protocol.settings import OmniSettings, ResponseSettings, TokenLimit
+from omnisdk.protocol.skeleton import check_tools
 from runtime.engine.changes import Dated, Editing
 from runtime.engine.engine import Reply
 from runtime.engine.given import Given
@@ -40,7 +41,6 @@ from runtime.server.parts import read_item
 from runtime.server.task import Task, choose_task, turns_of
 from runtime.server.tools.deciding import Call, Deciding, Undecided
 from runtime.server.tools.offer import Offer, call_recipe
-from runtime.server.tools.skeleton import check_tools
 
 log = logging.getLogger(__name__)
 SEED_BITS = 32

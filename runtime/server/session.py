@@ -13,6 +13,7 @@ from omnisdk.protocol.items import Message, OutputAudio
 from omnisdk.protocol.picture import Picture
 from omnisdk.protocol.session import Committed, Placed, SessionRules, new_session_settings
 from omnisdk.protocol.settings import ResponseSettings, SessionSettings
+from omnisdk.protocol.skeleton import check_tools
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart
 from runtime.server.accounts import Account
 from runtime.server.assets import AssetStore
@@ -26,7 +27,6 @@ from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.parts import num_bytes, read_item, read_picture, with_speech
 from runtime.server.responses import Responses, new_id
-from runtime.server.tools.skeleton import check_tools
 
 log = logging.getLogger(__name__)
 

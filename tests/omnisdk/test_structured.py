@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from omnisdk.errors import SettingsError
+from omnisdk.protocol.skeleton import Hole, skeleton_of
 from omnisdk.structured import OutputError, OutputType
-from runtime.server.tools.skeleton import Hole, skeleton_of
 
 
 class Color(Enum):

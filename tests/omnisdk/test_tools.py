@@ -1,15 +1,17 @@
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from omnisdk.errors import OmniError
+from omnisdk.errors import OmniError, SchemaError
 from omnisdk.media import Image
+from omnisdk.structured import OutputType
 from omnisdk.tools import FunctionTool, Tool, ToolContext, ToolError, tool
 
 CONTEXT = ToolContext("call_1", "f", deps=7)
@@ -140,3 +142,41 @@ class TestRunning:
     def test_pictures_stay_pictures(self) -> None:
         picture = Image(np.zeros((2, 2, 3), np.uint8))
         assert run(FunctionTool(lambda: picture, name="f")) is picture
+
+
+class Deep(BaseModel):
+    inner: "Deep"
+
+
+class TestSchemasNoModelCanFill:
+    @pytest.mark.parametrize(
+        ("kind", "told"),
+        [
+            (datetime, r"tool f: parameters\.properties\.x: a pattern, a format or a least length cannot be filled in"),
+            (
+                Annotated[str, Field(pattern="a+")],
+                r"a pattern, a format or a least length cannot be filled in; use string",
+            ),
+            (Deep, "nested more than 5 deep; flatten them"),
+            (Annotated[int, Field(gt=3, lt=4)], "no number fits; widen its bounds"),
+            (np.ndarray, "Unable to generate pydantic-core schema for .* Use str, int"),
+            (Callable[[], int], "Cannot generate a JsonSchema for .* Use str, int"),
+        ],
+    )
+    def test_are_refused_where_the_tool_is_declared(self, kind: Any, told: str) -> None:
+        def f(x: Any) -> None: ...
+
+        f.__annotations__["x"] = kind
+        with pytest.raises(SchemaError, match=told):
+            tool(f)
+
+    def test_of_an_answer(self) -> None:
+        with pytest.raises(SchemaError, match=r"output Deep: .*nested more than 5 deep"):
+            OutputType(Deep)
+
+    def test_what_has_a_default_need_not_be_filled(self) -> None:
+        @tool
+        def f(name: str, when: datetime | None = None) -> str:
+            return f"{name} {when}"
+
+        assert run(f, '{"name": "tea"}') == "tea None"

@@ -26,6 +26,7 @@ from omnisdk.protocol.settings import (
     ToolChoiceFunction,
     merged,
 )
+from omnisdk.protocol.skeleton import skeleton_of
 from runtime.server.chat.deltas import Deltas, Joined
 from runtime.server.chat.reading import offered_tools, read_messages
 from runtime.server.chat.requests import ChatRequest, ChosenTool, JsonSchema, check_supported
@@ -36,7 +37,6 @@ from runtime.server.one_answer import OneAnswer
 from runtime.server.recordings import FileKind, write_recording
 from runtime.server.responses import new_id
 from runtime.server.server_sent import DONE, MEDIA_TYPE, sent
-from runtime.server.tools.skeleton import skeleton_of
 
 CHUNK, WHOLE = "chat.completion.chunk", "chat.completion"
 PARAMS = {"output_modalities": "modalities", "omni.output": "modalities"}  # as a chat calls what a response calls so

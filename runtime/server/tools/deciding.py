@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from omnisdk.protocol.settings import FunctionTool
+from omnisdk.protocol.skeleton import Skeleton, skeleton_of
 from runtime.engine.output import Finished, SlotState
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import SpeechPart, TextPart, Turn
 from runtime.server.model_card import ModelCard
 from runtime.server.tools.offer import TOOL, Offer, choice_recipe, related, with_tools
-from runtime.server.tools.skeleton import Skeleton, skeleton_of
 
 TRANSCRIBING = "speech_to_text"
 Ask = Callable[[Recipe, tuple[Turn, ...]], Awaitable[Finished]]

@@ -8,9 +8,9 @@ from msgspec import UNSET
 
 from omnisdk.protocol.items import FunctionCallOutput, Item
 from omnisdk.protocol.settings import FunctionTool, SessionSettings, ToolChoiceFunction
+from omnisdk.protocol.skeleton import Skeleton
 from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.engine.request import TextPart, Turn
-from runtime.server.tools.skeleton import Skeleton
 
 TOOL = "tool"  # the slot in which a tool is chosen
 ARGUMENTS = "arguments."  # before the name of a value's slot

@@ -1,8 +1,8 @@
 from omnisdk.protocol.items import FunctionCallOutput, Item, Message
 from omnisdk.protocol.settings import FunctionTool, SessionSettings, ToolChoice, ToolChoiceFunction
+from omnisdk.protocol.skeleton import skeleton_of
 from runtime.engine.request import TextPart, Turn
 from runtime.server.tools.offer import Offer, call_recipe, choice_recipe, described, related, with_tools
-from runtime.server.tools.skeleton import skeleton_of
 
 LIGHT = FunctionTool(
     name="set_light",

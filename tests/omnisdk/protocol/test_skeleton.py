@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.settings import FunctionTool
-from runtime.server.tools.skeleton import Hole, Skeleton, check_tools, numbers_in, skeleton_of
+from omnisdk.protocol.skeleton import Hole, Skeleton, check_tools, numbers_in, skeleton_of
 
 LIGHT = {
     "type": "object",
