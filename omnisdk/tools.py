@@ -83,8 +83,11 @@ class Tool(ABC):
         given = self._read(arguments)
         for left in range(self.retries, -1, -1):
             try:
-                async with asyncio.timeout(self.timeout):
-                    return _told(await self._called(given, context, progress or _nobody))
+                async with asyncio.timeout(self.timeout) as deadline:
+                    result = await self._called(given, context, progress or _nobody)
+                if deadline.expired():  # it did not let itself be stopped
+                    raise TimeoutError
+                return _told(result)
             except ToolError:
                 raise
             except TimeoutError:

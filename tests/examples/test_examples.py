@@ -25,7 +25,8 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 def url() -> Iterator[str]:
     import json
 
-    command = [sys.executable, str(Path(fake_runtime.__file__)), "serve", "--ready-json"]
+    # Slow enough that what changes an answer comes before its end, on a busy machine too.
+    command = [sys.executable, str(Path(fake_runtime.__file__)), "serve", "--ready-json", "--step-s", "0.03"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         yield json.loads(server.stdout.readline())["url"]

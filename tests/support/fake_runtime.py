@@ -411,8 +411,10 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ready-json", action="store_true")
     parser.add_argument("--vanish-at-step", type=int)
+    parser.add_argument("--step-s", type=float, default=Script.step_s)
     arguments = parser.parse_args()
     try:
-        asyncio.run(serve_forever(arguments.port, Script(vanish_at_step=arguments.vanish_at_step)))
+        script = Script(vanish_at_step=arguments.vanish_at_step, step_s=arguments.step_s)
+        asyncio.run(serve_forever(arguments.port, script))
     except OSError as error:
         sys.exit(f"port {arguments.port} is in use ({error.strerror}); choose another with --port")
