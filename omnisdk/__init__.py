@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from omnisdk.hooks import Stopped
     from omnisdk.mcp import mcp_tools
     from omnisdk.media import Image, PreviewImage, Speaker, Speech, microphone, speaker
+    from omnisdk.media.plots import animation, filmstrip, spectrogram
     from omnisdk.response import Partial, Response, Timing
     from omnisdk.session import AsyncSession
     from omnisdk.settings import GenerationSettings, SlotSettings
@@ -97,6 +98,9 @@ _HOME = {
     "SettingsError": "errors",
     "Image": "media",
     "PreviewImage": "media",
+    "animation": "media.plots",
+    "filmstrip": "media.plots",
+    "spectrogram": "media.plots",
     "Speaker": "media",
     "Speech": "media",
     "microphone": "media",
@@ -164,9 +168,12 @@ __all__ = [
     "UserSpoke",
     "Workflow",
     "WorkflowResult",
+    "animation",
+    "filmstrip",
     "mcp_tools",
     "microphone",
     "speaker",
+    "spectrogram",
     "tool",
 ]
 

@@ -15,6 +15,7 @@ from omnisdk.conversation import Item, Text, ToolCall, item_from_wire
 from omnisdk.editing import Change, Edit
 from omnisdk.errors import OmniError, ResponseFailed, ResponseUnfinished
 from omnisdk.media import Image, PreviewImage, Speech
+from omnisdk.notebook import answer_html
 from omnisdk.protocol import events
 from omnisdk.protocol import response as wire_response
 from omnisdk.protocol.changes import CanvasEdit
@@ -22,6 +23,7 @@ from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 from omnisdk.structured import OutputType
 
 Status = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
+MAX_KEPT_PREVIEWS = 31
 MASKED_TEXT = "▒"
 TRANSCRIPT_SLOT = "transcript"
 T = TypeVar("T")
@@ -150,6 +152,7 @@ class Response:
         self._building = Partial()
         self._published: Partial | None = None
         self._num_published = 0
+        self._previews: list[Partial] = []  # how the picture formed
         self._error: OmniError | None = None
         self._wanted: list[Literal["cancel", "finalize"]] = []
         self._pictures: list[bytes | str] = []  # PNG files, or where they are
@@ -291,6 +294,13 @@ class Response:
         return self.images[0] if self.images else None
 
     @property
+    def frames(self) -> list[Image]:
+        """The first picture as it was unmasked, at most 32 states of it, with the finished one at the end."""
+        forming = [partial.image for partial in self._previews if partial.image is not None]
+        done = [self.image] if self._finished and self.image is not None else []
+        return [*forming, *done]
+
+    @property
     def item(self) -> Item:
         """The answer as an item of a conversation."""
         words = (Text(self.text),) if self.text else ()
@@ -311,13 +321,11 @@ class Response:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
         shown: dict[str, object] = {"text/plain": repr(self)}
-        if not self._finished:
-            return shown
-        if self.image is not None:
+        if self._finished and self.image is not None:
             shown["image/png"] = self.image.png
-        if self.speech is not None:
-            shown["text/html"] = self.speech._repr_html_()
-        return shown
+        done = self._finished
+        html = answer_html(self.frames, self.speech if done else None, self.text if done else "")
+        return {**shown, "text/html": html} if html else shown
 
     async def _edit(self, edits: list[CanvasEdit]) -> int:
         return await self._link.change(events.OmniCanvasEdit(canvas_id=await self._canvas(), edits=edits))
@@ -384,10 +392,17 @@ class Response:
     def _publish(self, partial: Partial) -> None:
         if self.timing.first_partial_s is None:
             self.timing = replace(self.timing, first_partial_s=time.monotonic() - self._asked_at)
+        if partial.preview is not None and (self._published is None or partial.preview is not self._published.preview):
+            self._keep_preview(partial)
         self._published = partial
         self._num_published += 1
         self.num_partials += 1
         self._wake()
+
+    def _keep_preview(self, partial: Partial) -> None:
+        if len(self._previews) >= MAX_KEPT_PREVIEWS:
+            del self._previews[1::2]
+        self._previews.append(partial)
 
     def _finish(self, ended: wire_response.Response) -> None:
         if self._building not in (Partial(), self._published):

@@ -7,6 +7,7 @@ import pytest
 
 from omnisdk.editing import Box, Edit
 from omnisdk.errors import ConnectionLost, OmniError, ResponseUnfinished, ServerError
+from omnisdk.media import PreviewImage
 from omnisdk.protocol import events, wire
 from omnisdk.response import Partial, Response, fold_partial
 from omnisdk.session import AsyncSession
@@ -233,6 +234,9 @@ class TestFinished:
             assert response.item.parts[-1] == response.image
             assert "status='completed'" in repr(response)
             assert "image/png" in response._repr_mimebundle_()
+            assert response.frames[-1] == response.image
+            assert all(isinstance(frame, PreviewImage) for frame in response.frames[:-1])
+            assert "data:image/webp" in str(response._repr_mimebundle_()["text/html"])
 
     async def test_a_spoken_answer(self) -> None:
         async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
@@ -254,7 +258,7 @@ class TestFinished:
         async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
             response = await session.ask("apples")
             assert response.speech is None
-            assert "text/html" not in response._repr_mimebundle_()
+            assert "<audio" not in str(response._repr_mimebundle_()["text/html"])
 
     async def test_reading_it_too_early(self) -> None:
         async with FakeRuntime() as fake, AsyncSession(fake.url) as session:

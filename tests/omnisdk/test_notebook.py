@@ -1,0 +1,28 @@
+import base64
+import io
+import re
+
+import numpy as np
+from PIL import Image as PilImage
+
+from omnisdk.media import Image, Speech
+from omnisdk.notebook import answer_html
+
+FRAMES = [Image(np.full((8, 8, 3), shade, np.uint8)) for shade in (0, 100, 200)]
+TONE = Speech(np.ones(4800, np.int16), sample_rate_hz=24_000)
+
+
+def test_a_picture_unmasks_itself() -> None:
+    shown = answer_html(FRAMES, None, "a <cat>")
+    found = re.search(r'src="data:image/webp;base64,([^"]+)"', shown)
+    assert found is not None
+    assert PilImage.open(io.BytesIO(base64.b64decode(found[1]))).n_frames == 3  # type: ignore[attr-defined]
+    assert shown.endswith("<p>a &lt;cat&gt;</p>")
+
+
+def test_speech_has_a_player() -> None:
+    assert "<audio controls" in answer_html([], TONE, "hello")
+
+
+def test_nothing_is_made_of_what_shows_itself() -> None:
+    assert answer_html(FRAMES[:1], None, "words") == ""
