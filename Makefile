@@ -57,8 +57,9 @@ docs: setup ## write the documentation site to site/; warnings are errors
 
 check: lint docs test ## all checks
 
-bench: setup ## measure speed; the figures also go to bench.json
+bench: setup ## measure speed; the figures also go to bench.json, bench-sdk.json
 	$(BIN)/omni bench all --json bench.json
+	$(BIN)/omni bench-sdk --json bench-sdk.json
 
 eval: setup ## measure quality, and what steps buy; figures go to eval.json, curves to docs/presets.png
 	$(PIP_INSTALL) -e '.[runtime,clients,dev,train]'

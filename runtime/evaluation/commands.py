@@ -4,6 +4,7 @@ from runtime.evaluation.presets import presets
 from runtime.evaluation.published.commands import COMMANDS as PUBLISHED
 from runtime.evaluation.report_card import quality
 from runtime.evaluation.speaking import speaking
+from runtime.evaluation.structured_outputs import forms
 from runtime.evaluation.tool_calls import tools
 
-COMMANDS = (quality, presets, speaking, tools, *PUBLISHED)
+COMMANDS = (quality, presets, speaking, tools, forms, *PUBLISHED)

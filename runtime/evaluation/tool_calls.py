@@ -77,33 +77,37 @@ class Attempt:
 
 
 class Caller:
-    """Has one model call tools, request after request."""
+    """Has one model call tools, request after request. forced: whether one has to be called."""
 
-    def __init__(self, engine: Engine, card: ModelCard) -> None:
+    def __init__(
+        self, engine: Engine, card: ModelCard, tools: Sequence[FunctionTool] = TOOLS, *, forced: bool = False
+    ) -> None:
         self._bridge, self._card, self._count = EngineBridge(engine), card, 0
+        self._tools, self._forced = tuple(tools), forced
 
     async def served(self, command: Command) -> Attempt:
-        """As a client gets it with tool_choice auto."""
-        decided = await self._deciding().decide(Offer(TOOLS, forced=False), _turns(command))
+        """As a client gets it, with tool_choice auto unless a call is forced."""
+        decided = await self._deciding().decide(Offer(self._tools, self._forced), _turns(command))
         if decided is None:
             return Attempt(None, None)
         recipe = call_recipe(decided.tool, decided.skeleton)
-        return _attempt(decided.tool.name, decided.skeleton.filled(await self._values(recipe, decided.turns)))
+        filled = decided.skeleton.filled(await self._values(recipe, decided.turns))
+        return _attempt(decided.tool.name, filled, self._tools)
 
     async def alone(self, command: Command) -> Attempt:
         """The model chooses among all tools and all values."""
-        decided = await self._deciding().decide(Offer(TOOLS, forced=True), _turns(command))
+        decided = await self._deciding().decide(Offer(self._tools, forced=True), _turns(command))
         assert decided is not None
         skeleton = skeleton_of(decided.tool.parameters, "", "tool")
         values = await self._values(call_recipe(decided.tool, skeleton), decided.turns)
-        return _attempt(decided.tool.name, skeleton.filled(values))
+        return _attempt(decided.tool.name, skeleton.filled(values), self._tools)
 
     async def free(self, command: Command) -> Attempt:
         """The model writes the call itself."""
-        finished = await self._ask(FREE, with_tools(_turns(command), TOOLS))
+        finished = await self._ask(FREE, with_tools(_turns(command), self._tools))
         try:
             written = json.loads(finished.slots[0].text or "")
-            return _attempt(written["name"], json.dumps(written["arguments"]))
+            return _attempt(written["name"], json.dumps(written["arguments"]), self._tools)
         except (ValueError, KeyError, TypeError):
             return Attempt(None, None)
 
@@ -124,9 +128,9 @@ def _turns(command: Command) -> tuple[Turn, ...]:
     return (Turn("user", (TextPart(command.words),)),)
 
 
-def _attempt(name: str, arguments: str) -> Attempt:
+def _attempt(name: str, arguments: str, tools: Sequence[FunctionTool] = TOOLS) -> Attempt:
     """Judged by the schema's own words: names of values, and what they may be."""
-    tool = next((tool for tool in TOOLS if tool.name == name), None)
+    tool = next((tool for tool in tools if tool.name == name), None)
     given = json.loads(arguments)
     properties = (tool.parameters or {})["properties"] if tool is not None else {}
     fits = isinstance(given, dict) and given.keys() == properties.keys()

@@ -1,0 +1,1 @@
+"""What using the SDK costs, each figure beside a named baseline of the same run."""
