@@ -16,6 +16,8 @@ from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from omnisdk.protocol.audio import MU_LAW
+from runtime.server.keys import Limits
+from runtime.server.settings import ServerSettings
 from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.wire_client import WireClient, connected, image_item, speech, text_item
@@ -263,6 +265,17 @@ class TestContract:
         plain.answer(metadata={"client_event_id": "c1"})
         plain.speak()
         plain.answer()
+
+    def test_what_a_key_has_left_and_used_up(self) -> None:
+        limits = Limits(requests=1, tokens=1000, steps=1000, bytes=10**6)
+        with serving(ScriptedEngine(), settings=ServerSettings(limits=limits)) as url, connected(url) as client:
+            client.say("a red ball")
+            client.answer()
+            told = client.until("rate_limits.updated")
+            assert [limit["name"] for limit in told["rate_limits"]] == ["requests", "tokens"]
+            assert client.refused({"type": "response.create"})["type"] == "rate_limit_error"
+        for event in client.seen:
+            SERVER_EVENT.validate_python(event, strict=True)
 
     def test_items(self, plain: WireClient) -> None:
         file = io.BytesIO()
