@@ -330,6 +330,7 @@ class _Talk:
             return None
         if isinstance(result, _Successor):
             return result
+        self._tell(result)
         await self._playback.finished()
         return None
 
@@ -355,7 +356,7 @@ class _Talk:
             raise
 
     async def _answer(self) -> Any:
-        """The agent's result, told as soon as it is known; or a _Successor, or None if it was cut short."""
+        """The agent's result, or a _Successor."""
         called: list[Called] = []
         for round_number in range(self._agent.max_rounds + 1):
             before = self._session.conversation
@@ -369,9 +370,7 @@ class _Talk:
             outcomes = await self._call_all(response)
             called += outcomes
             if all(self._is_silent(one.call) for one in outcomes):
-                result = AgentResult(response.text, response, self._session.conversation, tuple(called), self._agent)
-                self._tell(result)
-                return result
+                return AgentResult(response.text, response, self._session.conversation, tuple(called), self._agent)
         raise OmniError(
             f"the model called tools {self._agent.max_rounds} times and gave no answer; allow more max_rounds"
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from omnisdk.errors import OmniError
 from omnisdk.media import Image, Speech
+from omnisdk.schema import fillable
 from omnisdk.tools import Output, TellProgress, Tool, ToolContext, ToolError
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ def _chosen(tools: list[McpTool], only: Sequence[str] | None) -> list[Tool]:
     if missing:
         there = ", ".join(tool.name for tool in tools) or "none"
         raise OmniError(f"the MCP server has no tool {', '.join(missing)}; there are {there}")
-    return [tool for tool in tools if only is None or tool.name in only]
+    chosen = [tool for tool in tools if only is None or tool.name in only]
+    for tool in chosen:
+        fillable(tool.schema, f"tool {tool.name} of the MCP server cannot be called; name the others in only=[...]")
+    return list(chosen)
 
 
 def _fillable(schema: Any) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -291,3 +292,43 @@ async def test_with_the_real_server_and_a_recording() -> None:
     assert speaker.given_s == pytest.approx(0.5, abs=0.01)
     assert isinstance(live.conversation, Conversation)
     assert len(live.conversation) == 2
+
+
+async def test_speaking_into_an_answer_of_the_real_server() -> None:
+    engine = ScriptedEngine(texts={"transcript": "draw two apples", "text": "here they are now"}, speech_s=3.0)
+    speaker = FakeSpeaker(hears_s=1.0)
+    request = Speech(REQUEST)
+
+    async def acts() -> AsyncIterator[Any]:
+        yield request
+        async for chunk in microphone(QUIET, lambda: speaker.given_s > 1.5):
+            yield chunk
+        yield request
+        async for chunk in microphone(QUIET, lambda: speaker.stops > 1):
+            yield chunk
+        speaker.hears_s = math.inf
+
+    with serving(engine, SPEAKING_MODEL) as url:
+        live = Agent(AsyncClient(url)).live(acts(), speaker)
+        told = [event async for event in live]
+    assert [event.heard_s for event in of(UserBegan, told)] == [None, pytest.approx(1.0)]
+    asked, cut, again, whole = (item.parts[0] for item in live.conversation.items)
+    assert isinstance(cut, Speech)
+    assert isinstance(whole, Speech)
+    assert (cut.duration_s, cut.transcript) == (pytest.approx(1.0), "here")
+    assert (whole.duration_s, whole.transcript) == (pytest.approx(3.0, abs=0.01), "here they are now")
+    assert isinstance(asked, Speech)
+    assert isinstance(again, Speech)
+    assert again.duration_s == pytest.approx(asked.duration_s, abs=0.5)
+
+
+async def test_what_a_hook_makes_of_the_result_is_told(scripted: ScriptedRuntime) -> None:
+    scripted.hear("hello").say("hi")
+    agent = Agent(AsyncClient(scripted.url))
+
+    @agent.hook.turn.after
+    def louder(_parts: Any, result: AgentResult[str]) -> AgentResult[str]:
+        return replace(result, output=result.text.upper())
+
+    told = await lived(agent, FakeSpeaker(), TALK, QUIET)
+    assert of(AgentResult, told)[0].output == "HI"

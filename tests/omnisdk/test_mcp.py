@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from omnisdk.agent import Agent
 from omnisdk.client import AsyncClient, Client
-from omnisdk.errors import OmniError
+from omnisdk.errors import OmniError, SchemaError
 from omnisdk.mcp import mcp_tools
 from omnisdk.media import Image
 from omnisdk.tools import ToolContext, ToolError
@@ -111,3 +112,25 @@ class _http_server:  # noqa: N801 - used as a function
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(10)
+
+
+class Deep(BaseModel):
+    inner: "Deep"
+
+
+async def test_a_tool_no_model_can_fill_in() -> None:
+    server = type(mcp_server.server)("endless")
+
+    @server.tool()
+    def endless(deep: Deep) -> str:
+        return ""
+
+    @server.tool()
+    def fine() -> str:
+        return "fine"
+
+    with pytest.raises(SchemaError, match=r"tool endless of the MCP server cannot be called; name the others .*nested"):
+        async with mcp_tools(server):
+            pass
+    async with mcp_tools(server, only=["fine"]) as tools:
+        assert await tools[0].run("{}", CONTEXT) == "fine"

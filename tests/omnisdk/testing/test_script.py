@@ -1,0 +1,35 @@
+import pytest
+
+from omnisdk.testing.script import Call, Expect, ExpectResult, Fail, Hear, Said, Say, Script, ScriptError
+
+NOTHING = Said([], 0, [])
+
+
+def script(*steps: object) -> Script:
+    made = Script()
+    for step in steps:
+        made.add(step)  # type: ignore[arg-type]
+    return made
+
+
+def test_answers_come_in_order_once_what_is_expected_was_found() -> None:
+    steps = script(Expect("off"), Hear("please"), Call("f", "{}"), ExpectResult("ok"), Say("done"))
+    following = steps.next(Said(["lights off"], 1, []))
+    assert (following.answer, following.heard) == (Call("f", "{}"), "please")
+    assert steps.next(Said([], 0, ["it is ok"])).answer == Say("done")
+    steps.verify()
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        (Expect("on"), "answer 1: expected the user to say 'on', came nothing"),
+        (Hear("on"), r"answer 1: expected the user to speak \('on'\), came nothing"),
+        (ExpectResult("ok"), "answer 1: expected a tool to give 'ok', came nothing"),
+    ],
+)
+def test_what_is_missing_is_told(step: object, told: str) -> None:
+    steps = script(step, Say("x"))
+    assert isinstance(steps.next(NOTHING).answer, Fail)
+    with pytest.raises(ScriptError, match=told):
+        steps.verify()
