@@ -39,9 +39,11 @@ if TYPE_CHECKING:
     )
     from omnisdk.fill import Gaps, Repaint
     from omnisdk.hooks import Stopped
+    from omnisdk.live import Live
     from omnisdk.mcp import mcp_tools
     from omnisdk.media import Image, PreviewImage, Speaker, Speech, microphone, speaker
     from omnisdk.media.plots import animation, filmstrip, spectrogram
+    from omnisdk.playback import SpeakerLike
     from omnisdk.response import Partial, Response, Timing
     from omnisdk.session import AsyncSession
     from omnisdk.settings import GenerationSettings, SlotSettings
@@ -61,6 +63,8 @@ _HOME = {
     "TurnFailed": "agent_events",
     "TurnStopped": "agent_events",
     "Understood": "agent_events",
+    "Live": "live",
+    "SpeakerLike": "playback",
     "UserBegan": "agent_events",
     "UserSpoke": "agent_events",
     "Stopped": "hooks",
@@ -132,6 +136,7 @@ __all__ = [
     "Handoff",
     "Image",
     "Item",
+    "Live",
     "LocalRuntimeError",
     "MediaError",
     "ModelRequest",
@@ -150,6 +155,7 @@ __all__ = [
     "SettingsError",
     "SlotSettings",
     "Speaker",
+    "SpeakerLike",
     "Speech",
     "StepEvent",
     "StepFailed",
