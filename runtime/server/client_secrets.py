@@ -75,7 +75,9 @@ class ClientSecrets:
         return None if kept is None or kept.expires_at <= self._clock() else kept
 
     def _forget(self) -> None:
-        """What has expired, and the oldest of too many."""
+        """Where there are too many: what has expired, then the oldest."""
+        if len(self._kept) < MAX_KEPT:
+            return
         now = self._clock()
         for digest in [digest for digest, kept in self._kept.items() if kept.expires_at <= now]:
             del self._kept[digest]
