@@ -42,6 +42,11 @@ class Hearing:
         first, last = (max(0, ms * WIRE_SAMPLE_RATE_HZ // 1000 - self._num_dropped) for ms in (start_ms, end_ms))
         return Speech.said(kept[first:last].copy(), WIRE_SAMPLE_RATE_HZ)
 
+    def restart(self) -> None:
+        """The session began anew, and its clock with it."""
+        self._kept.clear()
+        self._num_kept = self._num_dropped = 0
+
     def _keep(self, pcm: Pcm) -> None:
         self._kept.append(pcm)
         self._num_kept += len(pcm)

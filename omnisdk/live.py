@@ -247,6 +247,8 @@ class _Talk:
 
     def _notice(self, event: events.ServerEvent) -> None:
         match event:
+            case events.SessionCreated():
+                self._hearing.restart()
             case events.InputAudioBufferSpeechStarted():
                 self._began_ms, self._aloud = event.audio_start_ms, None
                 self._inbox.put_nowait(_Began(self._playback.stop()))

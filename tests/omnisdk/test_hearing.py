@@ -37,3 +37,10 @@ async def test_speech_of_any_rate_and_bytes(hearing: Hearing) -> None:
     cut = hearing.cut(0, 5_000).pcm
     assert len(cut) == pytest.approx(26_400, abs=100)
     assert cut[-1] == 700
+
+
+async def test_a_session_that_begins_anew_has_a_clock_of_its_own(hearing: Hearing) -> None:
+    await hearing.send(np.full(24_000, 1, np.int16))
+    hearing.restart()
+    await hearing.send(np.full(24_000, 2, np.int16))
+    assert set(hearing.cut(0, 500).pcm) == {2}

@@ -332,3 +332,12 @@ async def test_what_a_hook_makes_of_the_result_is_told(scripted: ScriptedRuntime
 
     told = await lived(agent, FakeSpeaker(), TALK, QUIET)
     assert of(AgentResult, told)[0].output == "HI"
+
+
+async def test_a_model_that_does_not_speak_is_read() -> None:
+    with serving(ScriptedEngine(texts={"transcript": "hello", "text": "hi"})) as url:
+        speaker = FakeSpeaker()
+        told = [event async for event in Agent(AsyncClient(url)).live(Speech(REQUEST), speaker)]
+    assert len(of(AgentResult, told)) == 1
+    assert of(Understood, told) == [Understood("hello")]
+    assert (speaker.given_s, speaker.closed) == (0, True)
