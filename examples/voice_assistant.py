@@ -23,17 +23,16 @@ def main(recording: str | None = None, url: str | None = None) -> None:
     with Client(url) if url else Client.local() as omni:
         agent = Agent(omni, "You run a house.", tools=[set_light])
         for event in agent.live_sync(Speech(recording) if recording else microphone(), speaker()):
-            match event:
-                case UserBegan(heard_s=heard_s) if heard_s is not None:
-                    print(f"(you spoke into it after {heard_s:.1f} s)")
-                case Called(call=call, output=output):
-                    print(f"{call} -> {output}")
-                case Understood(text=text):
-                    print(f"you: {text}")
-                case AgentResult(text=text):
-                    print(f"omni: {text}")
-                case TurnFailed(error=error):
-                    print(error, file=sys.stderr)
+            if isinstance(event, UserBegan) and event.heard_s is not None:
+                print(f"(you spoke into it after {event.heard_s:.1f} s)")
+            elif isinstance(event, Understood):
+                print(f"you: {event.text}")
+            elif isinstance(event, Called):
+                print(f"{event.call} -> {event.output}")
+            elif isinstance(event, AgentResult):
+                print(f"omni: {event.text}")
+            elif isinstance(event, TurnFailed):
+                print(event.error, file=sys.stderr)
 
 
 if __name__ == "__main__":
