@@ -44,13 +44,17 @@ CANVAS_POSITIONS, PUBLISHED_CANVAS_POSITIONS = 1024, 8192
 @click.option("--key-file", type=click.Path(), help="YAML: keys by name, and what each may take.")
 @click.option("--limits", metavar="NAME=NUMBER,…", help="What a key may take: sessions; steps, tokens … a minute.")
 @click.option("--max-sessions", type=int, help="Sockets open at a time.  [default: 64]")
+@click.option("--idle-timeout-s", type=float, help="Close sessions that are not used for so long.  [default: never]")
+@click.option("--max-session-s", type=float, help="Close sessions after so long.  [default: never]")
+@click.option("--resume-window-s", type=float, help="How long a lost session waits for its client.  [default: 60]")
+@click.option("--drain-s", type=float, help="How long answers may take when the server is stopped.  [default: 10]")
 @click.option("--ready-json", is_flag=True, help="Print one JSON line, url and pid, once connections are taken.")
 def serve(ready_json: bool, **options: object) -> None:
     """Serve the model on a websocket.
 
     Each option may also come from the environment: OMNI_HOST, OMNI_PORT, OMNI_MODEL, OMNI_DEVICE, OMNI_THREADS,
-    OMNI_COMPILE, OMNI_API_KEY, OMNI_API_KEYS, OMNI_KEY_FILE, OMNI_LIMITS, OMNI_MAX_SESSIONS, OMNI_ALLOWED_HOSTS,
-    OMNI_ALLOWED_ORIGINS.
+    OMNI_COMPILE, OMNI_API_KEY, OMNI_API_KEYS, OMNI_KEY_FILE, OMNI_LIMITS, OMNI_MAX_SESSIONS, OMNI_IDLE_TIMEOUT_S,
+    OMNI_MAX_SESSION_S, OMNI_RESUME_WINDOW_S, OMNI_DRAIN_S, OMNI_ALLOWED_HOSTS, OMNI_ALLOWED_ORIGINS.
     """
     try:
         settings = read_settings(options)
@@ -136,6 +140,10 @@ def server_settings_of(settings: ServeSettings) -> ServerSettings:
         allowed_hosts=(*hosts, settings.host),
         allowed_origins=settings.allowed_origins,
         max_sessions=settings.max_sessions,
+        resume_window_s=settings.resume_window_s,
+        idle_timeout_s=settings.idle_timeout_s,
+        max_session_s=settings.max_session_s,
+        drain_s=settings.drain_s,
     )
 
 

@@ -25,7 +25,9 @@ class ServeSettings(BaseModel):
     come in. limits: what a key may take that has none of its own, or everybody together.
     max_sessions: sockets open at a time. allowed_hosts: names the server may be called by, "*" for any; None allows
     this machine's own names on a loopback address and any name elsewhere. allowed_origins: pages of other servers that
-    may connect. In the environment, lists are separated by commas.
+    may connect. In the environment, lists are separated by commas. Seconds: resume_window_s, how long a session waits
+    for its client when the socket was lost; idle_timeout_s and max_session_s, after which a session is closed that is
+    not used, or in any case; drain_s, how long answers may still take when the server is stopped.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +43,10 @@ class ServeSettings(BaseModel):
     key_file: Path | None = None
     limits: dict[str, float] = {}
     max_sessions: int = Field(default=64, ge=1, le=100_000)
+    resume_window_s: float = Field(default=60.0, ge=0, le=86_400)
+    idle_timeout_s: float | None = Field(default=None, gt=0)
+    max_session_s: float | None = Field(default=None, gt=0)
+    drain_s: float = Field(default=10.0, ge=0, le=3_600)
     allowed_hosts: tuple[str, ...] | None = None
     allowed_origins: tuple[str, ...] = ()
 

@@ -38,6 +38,12 @@ TUNE_NOT_ACTIVE = "response_tune_not_active"
 TUNE_REFUSED = "response_tune_refused"
 NOTHING_TO_ANSWER = "conversation_has_no_user_item"
 
+# vLLM-Omni's names
+INVALID_EVENT_ACK = "invalid_event_ack"
+INVALID_RESUME_TOKEN = "invalid_resume_token"
+RESUME_CONFLICT = "session_resume_conflict"
+RESUME_EXPIRED = "session_resume_expired"
+RESUME_UNSUPPORTED = "unsupported_session_resume"
 RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
 
 INVALID_REQUEST = "invalid_request_error"

@@ -1,6 +1,7 @@
 """Every event of the wire, in one file. Client events first, then the server's, then the omni.* extension of each.
 
 `event_id` is optional on what a client sends and comes back in the error about it; the server stamps its own.
+`server_event_seq` is counted in sessions that survive their socket; partials and a few others have none.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class _FromClient(Struct, tag_field="type", kw_only=True, omit_defaults=True):
 
 class _FromServer(Struct, tag_field="type", kw_only=True):
     event_id: str = ""
+    server_event_seq: int | UnsetType = UNSET
 
 
 # Client events
@@ -103,6 +105,37 @@ class OutputAudioBufferClear(_FromClient, tag="output_audio_buffer.clear"):
     """Of other transports; nothing to do on a websocket."""
 
 
+# Of the socket, in vLLM-Omni's names; taken from every client that sends them
+
+
+class SessionResume(_FromClient, tag="session.resume"):
+    """Go on with a session whose socket was lost: the first event on a socket that was opened with `?autostart=0`.
+
+    Answered by session.resumed and all numbered events after `last_received_server_event_seq`.
+    """
+
+    session_id: str
+    resume_token: str
+    last_received_server_event_seq: Annotated[int, Meta(ge=0)] = 0
+
+
+class SessionEventAck(_FromClient, tag="session.event_ack"):
+    """All events up to this number have come and need not be kept. Not answered."""
+
+    server_event_seq: Annotated[int, Meta(ge=0)]
+
+
+class SessionHeartbeat(_FromClient, tag="session.heartbeat"):
+    """Are you there? Answered by session.heartbeat_ack, after what was sent before. Does not count as use."""
+
+
+class SessionClose(_FromClient, tag="session.close"):
+    """End the session for good. Answered by session.closed."""
+
+
+SocketEvent = SessionResume | SessionEventAck | SessionHeartbeat | SessionClose
+
+
 class OmniResponseFinalize(_FromClient, tag="omni.response.finalize"):
     """Finish now with the best so far."""
 
@@ -157,6 +190,10 @@ ClientEvent = (
     | OutputAudioBufferClear
     | OmniImageBufferAppend
     | OmniImageBufferClear
+    | SessionResume
+    | SessionEventAck
+    | SessionHeartbeat
+    | SessionClose
     | OmniResponseFinalize
     | OmniCanvasEdit
     | OmniResponseTune
@@ -185,15 +222,71 @@ class Error(_FromServer, tag="error"):
 
 
 class SessionCreated(_FromServer, tag="session.created"):
-    """The first event of a session."""
+    """The first event of a session. resume_token: of sessions that survive their socket, to be kept secret.
+
+    attachment_generation: how many sockets the session has had.
+    """
 
     session: SessionSettings
+    resume_token: str | UnsetType = UNSET
+    attachment_generation: int | UnsetType = UNSET
 
 
 class SessionUpdated(_FromServer, tag="session.updated"):
     """The settings that hold from now on, all of them."""
 
     session: SessionSettings
+
+
+# Server events: of the socket
+
+
+class SessionResumed(_FromServer, tag="session.resumed"):
+    """The session goes on over this socket; the numbered events that were not received come next.
+
+    resume_token: takes the place of the one before. last_client_event_id: of the last event with an id that the
+    session took; those sent after it were lost.
+    """
+
+    session_id: str
+    session: SessionSettings
+    resume_token: str
+    attachment_generation: int
+    last_client_event_id: str | None = None
+
+
+class SessionReplaced(_FromServer, tag="session.replaced"):
+    """Another socket has resumed the session; this one is closed."""
+
+    session_id: str
+    attachment_generation: int
+
+
+class SessionResyncRequired(_FromServer, tag="session.resync_required"):
+    """Events that were not received are no longer kept, so the session cannot be resumed; begin a new one."""
+
+    session_id: str
+    reason: str
+
+
+class SessionHeartbeatAck(_FromServer, tag="session.heartbeat_ack"):
+    """The server is there, and has taken what was sent before."""
+
+    session_id: str
+
+
+class SessionClosed(_FromServer, tag="session.closed"):
+    """The session has ended, as the client asked."""
+
+    session_id: str
+    reason: str
+
+
+class OmniSessionGoAway(_FromServer, tag="omni.session.go_away"):
+    """The session will be closed. reason: "shutdown", "idle" (not if it is used) or "max_session"."""
+
+    time_left_ms: int
+    reason: str
 
 
 # Server events: what is said
@@ -717,6 +810,12 @@ KnownServerEvent = (
     Error
     | SessionCreated
     | SessionUpdated
+    | SessionResumed
+    | SessionReplaced
+    | SessionResyncRequired
+    | SessionHeartbeatAck
+    | SessionClosed
+    | OmniSessionGoAway
     | InputAudioBufferCommitted
     | InputAudioBufferCleared
     | InputAudioBufferSpeechStarted
@@ -758,3 +857,17 @@ KnownServerEvent = (
     | OmniCanvasDone
 )
 ServerEvent = KnownServerEvent | UnknownEvent
+
+# What is not numbered: the newest partial replaces those before, and the rest is of one socket alone.
+UNNUMBERED = (
+    OmniCanvasDelta,
+    OmniTextPartial,
+    OmniImagePartial,
+    OmniProgress,
+    SessionResumed,
+    SessionReplaced,
+    SessionResyncRequired,
+    SessionHeartbeatAck,
+    SessionClosed,
+    OmniSessionGoAway,
+)

@@ -29,7 +29,7 @@ from runtime.engine.model import EMBEDDED, OmniModel, load_model
 from runtime.engine.output import EngineOutput, Started, StepOutput
 from runtime.engine.request import GenerationRequest
 from runtime.executors.in_process import InProcessExecutor
-from runtime.server.connection import send_events
+from runtime.server.event_socket import EventSocket, send_events
 from runtime.server.frames import frame_bytes, framed
 from runtime.server.outbox import Outbox
 from runtime.server.partials import PartialStream
@@ -83,7 +83,8 @@ class Loopback:
 
     async def _serve(self, websocket: WebSocket) -> None:
         await websocket.accept()
-        sending = asyncio.create_task(send_events(websocket, self.outbox, self._binary))
+        socket = EventSocket(websocket, binary=self._binary)
+        sending = asyncio.create_task(send_events(socket, self.outbox, socket.encode))
         await websocket.receive()  # that the client is gone
         sending.cancel()
 

@@ -179,6 +179,11 @@ class Answer:
 
     # While it is made
 
+    def forget_partials(self) -> None:
+        """What was sent of them may be lost."""
+        if self._partials is not None:
+            self._partials.forget()
+
     def _step(self, output: StepOutput) -> None:
         if self._partials is not None:
             partials = self._partials

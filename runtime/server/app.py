@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -43,7 +43,7 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
         engine = WatchedEngine(engine, tracing.on_request)
     door = Door(settings, Accounts(engine, settings.keys, settings.limits), kept)
     connections = Connections(model, settings, assets, door, metrics, tracing)
-    readiness = Readiness(model.name)
+    readiness = Readiness(model.name, lambda: not connections.draining)
     client_secrets = ClientSecretsEndpoint(kept, model)
     chat, images = ChatCompletions(model), Images(model, assets)
     speech, transcriptions = Speech(model), Transcriptions(model)
@@ -102,14 +102,16 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
         Route("/v1/assets/{asset_id}", asset),  # no key: its id is one, and a page's <img> can show no other
     ]
     middleware = [] if tracing is None else [Middleware(tracing.middleware)]
-    return Starlette(routes=routes, lifespan=readiness.lifespan, middleware=middleware)
+    app = Starlette(routes=routes, lifespan=readiness.lifespan, middleware=middleware)
+    app.state.drain = connections.drain
+    return app
 
 
 class Readiness:
-    """Ready from the start of the application until it is told to stop."""
+    """Ready from the start of the application until it is told to stop, while `takes` says that sessions may begin."""
 
-    def __init__(self, model_name: str) -> None:
-        self._model_name = model_name
+    def __init__(self, model_name: str, takes: Callable[[], bool]) -> None:
+        self._model_name, self._takes = model_name, takes
         self._ready = False
 
     @contextlib.asynccontextmanager
@@ -119,8 +121,9 @@ class Readiness:
         self._ready = False
 
     async def endpoint(self, _: Request) -> Response:
-        status = "ready" if self._ready else "not ready"
-        return JSONResponse({"status": status, "model": self._model_name}, 200 if self._ready else 503)
+        ready = self._ready and self._takes()
+        status = "ready" if ready else "not ready"
+        return JSONResponse({"status": status, "model": self._model_name}, 200 if ready else 503)
 
 
 @functools.cache

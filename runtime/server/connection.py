@@ -1,37 +1,40 @@
-"""One websocket from its handshake to its end."""
+"""One websocket from its handshake to the session it carries."""
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from starlette.responses import JSONResponse
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket
 
-from omnisdk.protocol import errors
+from omnisdk.protocol import errors, events, wire
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.events import ServerEvent
+from omnisdk.protocol.journal import Journal, JournalGapError
+from omnisdk.protocol.lifetime import Lifetime
 from omnisdk.protocol.settings import OMNI_MSGPACK, OMNI_VERSION
-from runtime.server.accounts import Account, RateLimitError
+from runtime.server.accounts import RateLimitError
 from runtime.server.assets import AssetStore
 from runtime.server.auth import Admitted, Door, Refusal
-from runtime.server.frames import framed
+from runtime.server.event_socket import CLOSE_TIMEOUT_S, EventSocket, Sent
 from runtime.server.http_errors import error_response
+from runtime.server.live_session import GOING_AWAY, IDLE, SLOW_CONSUMER, LiveSession
 from runtime.server.metrics import Metrics
 from runtime.server.model_card import ModelCard
-from runtime.server.outbox import Outbox, OutboxFullError
-from runtime.server.responses import new_id
-from runtime.server.session import RealtimeSession
+from runtime.server.outbox import Outbox
+from runtime.server.resume_token import ResumeToken
+from runtime.server.session import RealtimeSession, error_event
+from runtime.server.sessions import Sessions
 from runtime.server.settings import ServerSettings
 from runtime.server.tracing import Tracing
 from runtime.server.turn_times import TurnTimes
 
 log = logging.getLogger(__name__)
-Sent = Callable[[ServerEvent], None]
 SUBPROTOCOLS = (OMNI_MSGPACK, OMNI_VERSION, "realtime")
-SLOW_CONSUMER = 1013
-INTERNAL_ERROR = 1011
-CLOSE_TIMEOUT_S = 5.0  # a client that does not read cannot be told either
+FIRST_EVENT_TIMEOUT_S = 10.0
+DRAIN_POLL_S = 0.02
 
 
 class Connections:
@@ -50,7 +53,9 @@ class Connections:
         self._model = model
         self._settings = settings
         self._assets = assets
+        self._sessions = Sessions(settings.resume_window_s, settings.max_sessions)
         self.num_open = 0
+        self.draining = False  # whether the server is about to end
 
     async def serve(self, websocket: WebSocket) -> None:
         admitted = self._admitted(websocket)
@@ -68,6 +73,10 @@ class Connections:
 
     def _admitted(self, websocket: WebSocket) -> Admitted | JSONResponse:
         """Or why not."""
+        if self.draining:
+            return refusal_response(
+                Refusal(503, "shutting_down", "the server ends and begins no session; come back later")
+            )
         if self.num_open >= self._settings.max_sessions:
             return refusal_response(
                 Refusal(503, "too_many_sessions", f"{self.num_open} sessions are open, the most allowed; come later")
@@ -84,34 +93,84 @@ class Connections:
     async def _serve(self, websocket: WebSocket, admitted: Admitted, sent: Sent) -> None:
         chosen = select_subprotocol(websocket.scope["subprotocols"])
         await websocket.accept(subprotocol=chosen)
-        binary = chosen == OMNI_MSGPACK
+        socket = EventSocket(websocket, binary=chosen == OMNI_MSGPACK, sent=sent)
+        if websocket.query_params.get("autostart") == "0":
+            await self._serve_first_event(websocket, admitted, socket)
+        else:
+            await self._begin(websocket, admitted).carry(socket)
+
+    async def _serve_first_event(self, websocket: WebSocket, admitted: Admitted, socket: EventSocket) -> None:
+        """It says whether a session is gone on with or begun. Whoever may not go on with one can still begin one."""
+        try:
+            async with asyncio.timeout(FIRST_EVENT_TIMEOUT_S):
+                while wanted := _resume_of(first := await socket.frame()):
+                    if (live := await self._resumed(socket, wanted, admitted.account.name)) is not None:
+                        break
+        except TimeoutError:
+            await socket.close(IDLE.code, f"no event came in {FIRST_EVENT_TIMEOUT_S:.0f} s")
+            return
+        if wanted is not None and live is not None:
+            await live.carry(socket, resumed=wanted)
+        elif first is not None:
+            await self._begin(websocket, admitted).carry(socket, first=first)
+
+    async def _resumed(self, socket: EventSocket, wanted: events.SessionResume, owner: str) -> LiveSession | None:
+        try:
+            return self._sessions.resume(wanted, owner)
+        except JournalGapError:
+            await socket.tell(events.SessionResyncRequired(session_id=wanted.session_id, reason="journal_gap"))
+        except ProtocolError as error:
+            await socket.tell(error_event(error, wanted.event_id))
+        return None
+
+    def _begin(self, websocket: WebSocket, admitted: Admitted) -> LiveSession:
+        offered = websocket.scope["subprotocols"]
+        opted_in = (
+            select_subprotocol(offered) in (OMNI_MSGPACK, OMNI_VERSION) or websocket.query_params.get("omni") == "1"
+        )
+        survives = self._settings.resume_window_s > 0 and (opted_in or websocket.query_params.get("duplex") == "1")
         outbox = Outbox(self._settings.max_unsent_events)
-        overflow = asyncio.Event()
-        session = RealtimeSession(
+        live = LiveSession(
+            outbox,
+            Lifetime(self._settings.idle_timeout_s, self._settings.max_session_s, time.monotonic()),
+            ResumeToken(admitted.account.name) if survives else None,
+            Journal(self._settings.max_journal_bytes),
+            admitted.account,
+            on_away=self._sessions.wait,
+            on_end=self._sessions.remove,
+        )
+        live.session = RealtimeSession(
             admitted.account,
             self._model,
             outbox,
             self._assets,
             asset_url=_asset_base(websocket).__add__,
-            opted_in=chosen in (OMNI_MSGPACK, OMNI_VERSION) or websocket.query_params.get("omni") == "1",
-            on_overflow=overflow.set,
+            opted_in=opted_in,
+            on_overflow=lambda: live.end(SLOW_CONSUMER),
+            on_socket_event=live.take_socket_event,
         )
         if admitted.settings is not None:
-            session.configure(admitted.settings)
-        tasks = [
-            asyncio.create_task(_read(websocket, session, admitted.account, binary), name=f"{session.id} reads"),
-            asyncio.create_task(send_events(websocket, outbox, binary, sent), name=f"{session.id} sends"),
-            asyncio.create_task(overflow.wait(), name=f"{session.id} overflows"),
-        ]
-        session.open()
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            session.close()
-            for task in tasks:
-                task.cancel()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
-        await _close(websocket, overflow.is_set(), ended)
+            live.session.configure(admitted.settings)
+        self._sessions.add(live)
+        live.open()
+        return live
+
+    async def drain(self, hurried: Callable[[], bool]) -> None:
+        """Before the server ends: no new sessions, answers that are being made come to their end, as long as they may.
+
+        hurried: whether to give up waiting.
+        """
+        self.draining = True
+        for live in self._sessions:
+            live.go_away(self._settings.drain_s, "shutdown")
+        await _until(lambda: hurried() or not self._answering, self._settings.drain_s)
+        for live in self._sessions:
+            live.end(GOING_AWAY)
+        await _until(lambda: hurried() or not self.num_open, CLOSE_TIMEOUT_S)
+
+    @property
+    def _answering(self) -> bool:
+        return any(live.attached and live.session.answering for live in self._sessions)
 
 
 def select_subprotocol(offered: Sequence[str]) -> str | None:
@@ -127,35 +186,9 @@ def refusal_response(refused: Refusal) -> JSONResponse:
     return JSONResponse(body, refused.status, headers={"Retry-After": "5"} if refused.status == 503 else None)
 
 
-async def _read(websocket: WebSocket, session: RealtimeSession, account: Account, binary: bool) -> None:
-    while True:
-        message = await websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            return
-        text = message.get("text")
-        frame = message["bytes"] if text is None else text
-        try:
-            account.check("bytes")
-            account.take(bytes=len(frame))
-            if text is None and not binary:
-                raise _binary_refused(message["bytes"])
-        except ProtocolError as error:
-            session.tell_error(error)
-        else:
-            await session.receive(frame)
-
-
-def _binary_refused(frame: bytes) -> ProtocolError:
-    return ProtocolError(
-        f"a binary frame of {len(frame)} bytes came; events are JSON in text frames, audio and pictures in base64; "
-        f"for MessagePack in binary frames, connect with subprotocol {OMNI_MSGPACK}",
-        code=errors.BINARY_NOT_NEGOTIATED,
-    )
-
-
 @contextmanager
 def watched(metrics: Metrics, tracing: Tracing | None) -> Iterator[Sent]:
-    """Sees the events that one session sends."""
+    """Sees the events that are sent over one socket."""
     times = TurnTimes(metrics.first_event_s.observe, metrics.silence_s.observe)
     tools = None if tracing is None else tracing.tools()
 
@@ -171,29 +204,19 @@ def watched(metrics: Metrics, tracing: Tracing | None) -> Iterator[Sent]:
             tools.close()
 
 
-async def send_events(websocket: WebSocket, outbox: Outbox, binary: bool, sent: Sent = lambda _: None) -> None:
-    """Until the client is gone. binary: MessagePack in the place of JSON. sent: sees each event."""
-    with suppress(WebSocketDisconnect):  # the reading side sees it too
-        while True:
-            for event in await outbox.next():
-                event.event_id = new_id("event")
-                frame = framed(event, binary)
-                await (websocket.send_text(frame) if isinstance(frame, str) else websocket.send_bytes(frame))
-                sent(event)
+def _resume_of(frame: str | bytes | None) -> events.SessionResume | None:
+    """None for every other frame, wrong ones too: a session tells what is wrong with them."""
+    try:
+        event = None if frame is None else wire.decode_client_event(frame)
+    except ProtocolError:
+        return None
+    return event if isinstance(event, events.SessionResume) else None
 
 
-async def _close(websocket: WebSocket, overflowed: bool, ended: Sequence[object]) -> None:
-    """Say why, if anyone is still there to hear it."""
-    failures = [result for result in ended if isinstance(result, Exception)]
-    slow = overflowed or any(isinstance(failure, OutboxFullError) for failure in failures)
-    for failure in failures:
-        if not isinstance(failure, OutboxFullError):
-            log.error("a connection failed", exc_info=failure)
-    code, reason = (SLOW_CONSUMER, "events were not read fast enough") if slow else (INTERNAL_ERROR, "internal error")
-    if WebSocketState.DISCONNECTED not in (websocket.client_state, websocket.application_state):
-        with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await websocket.close(code if slow or failures else 1000, reason if slow or failures else None)
+async def _until(condition: Callable[[], bool], timeout_s: float) -> None:
+    ends_at = time.monotonic() + timeout_s
+    while not condition() and time.monotonic() < ends_at:  # noqa: ASYNC110 - many places would have to tell
+        await asyncio.sleep(DRAIN_POLL_S)
 
 
 def _asset_base(websocket: WebSocket) -> str:

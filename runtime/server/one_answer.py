@@ -67,8 +67,8 @@ class OneAnswer:
 
     async def events(self) -> AsyncIterator[ServerEvent]:
         """Up to response.done. Raises ProtocolError where it fails."""
-        while True:
-            for event in await self._outbox.next():
+        while (told := await self._outbox.next()) is not None:
+            for event in told:
                 if isinstance(event, events.Error):
                     raise not_made(event.error.message)
                 if isinstance(event, events.ResponseDone):
@@ -83,6 +83,7 @@ class OneAnswer:
 
     def close(self) -> None:
         self._responses.close()
+        self._outbox.close()
 
 
 def _check_end(done: events.ResponseDone) -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from omnisdk.protocol.events import ServerEvent
 
-Render = Callable[[], Awaitable[Sequence[ServerEvent]]]
+Render = Callable[[], Coroutine[Any, Any, Sequence[ServerEvent]]]
 
 
 class OutboxFullError(Exception):
@@ -23,13 +24,18 @@ class _Entry:
 
 
 class Outbox:
-    """A queue of things to render at the moment they are sent, which is when a partial learns what is news."""
+    """A queue of things to render at the moment they are sent, which is when a partial learns what is news.
+
+    It outlives sockets: what was being made for one that is gone is given to the next.
+    """
 
     def __init__(self, max_unsent: int) -> None:
         self._max_unsent = max_unsent
         self._entries: deque[_Entry] = deque()
         self._partials: dict[str, _Entry] = {}  # the unsent one of each response
         self._filled = asyncio.Event()
+        self._making: asyncio.Task[Sequence[ServerEvent]] | None = None
+        self._finished = False
 
     def put(self, *events: ServerEvent) -> None:
         """Finals, never dropped. Raises OutboxFullError."""
@@ -55,15 +61,40 @@ class Outbox:
         self._partials[response_id] = entry
         self._append(entry)
 
-    async def next(self) -> Sequence[ServerEvent]:
-        """Wait for the first entry and make its events."""
-        while not self._entries:
-            self._filled.clear()
-            await self._filled.wait()
+    async def next(self) -> Sequence[ServerEvent] | None:
+        """Wait for the first entry and make its events; None when it is finished and empty.
+
+        Nothing is lost when the waiting is cancelled. One at a time may wait.
+        """
+        while self._making is None:
+            if self._entries:
+                self._making = asyncio.ensure_future(self._pop().render())
+            elif self._finished:
+                return None
+            else:
+                self._filled.clear()
+                await self._filled.wait()
+        made = await asyncio.shield(self._making)
+        self._making = None
+        return made
+
+    def finish(self) -> None:
+        """No more comes than what is in it."""
+        self._finished = True
+        self._filled.set()
+
+    def close(self) -> None:
+        """Nobody is left to be told."""
+        self._entries.clear()
+        self._partials.clear()
+        if self._making is not None:
+            self._making.cancel()
+
+    def _pop(self) -> _Entry:
         entry = self._entries.popleft()
         if entry.partial_of is not None:
             del self._partials[entry.partial_of]
-        return await entry.render()
+        return entry
 
     def _append(self, entry: _Entry) -> None:
         self._entries.append(entry)

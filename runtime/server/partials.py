@@ -17,6 +17,7 @@ from runtime.server.places import Readings
 
 log = logging.getLogger(__name__)
 PNG = "image/png"
+UNKNOWN = -2  # in the place of a token: nobody knows what the client has there
 FRAME_ROOM = 16 * 1024  # for what stands in a frame beside a picture
 
 
@@ -35,6 +36,13 @@ class PartialStream:
         self.readings = Readings()  # what edits of a text refer to
         self._with_tokens = kind in ("tokens", "both")
         self._with_previews = kind in ("preview", "both")
+
+    def forget(self) -> None:
+        """What was sent may be lost: the next partial tells all there is."""
+        self._tokens_told.clear()
+        self._tokens_sent = {name: np.full_like(sent, UNKNOWN) for name, sent in self._tokens_sent.items()}
+        self._texts_sent.clear()
+        self._previews_sent.clear()
 
     async def render(self, output: StepOutput) -> list[ServerEvent]:
         """One partial, ending with its omni.progress."""
@@ -81,7 +89,7 @@ class PartialStream:
     def _change(self, slot: SlotState) -> events.SlotChange | None:
         before = self._tokens_sent[slot.name]
         filled = np.flatnonzero((slot.tokens != before) & ~slot.masked)
-        opened = np.flatnonzero(slot.masked & (before >= 0))
+        opened = np.flatnonzero(slot.masked & (before != -1))
         self._tokens_sent[slot.name] = slot.tokens
         if not len(filled) and not len(opened):
             return None

@@ -106,6 +106,16 @@ class Responses:
             self._bridge.forget(answer.plan.response.id)
         self._bridge.close()
 
+    @property
+    def running(self) -> bool:
+        """Whether any answer is being made."""
+        return bool(self._answers)
+
+    def forget_partials(self) -> None:
+        """What was sent of partials may be lost: the next of each answer tells all there is."""
+        for answer in self._answers.values():
+            answer.forget_partials()
+
     # The beginning
 
     async def create(self, wanted: ResponseSettings) -> None:

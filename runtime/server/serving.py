@@ -3,7 +3,7 @@
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,6 +16,7 @@ from runtime.server.settings import ServerSettings
 PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 60.0  # generous: a client may be busy
 SHUTDOWN_TIMEOUT_S = 5
+Drain = Callable[[Callable[[], bool]], Awaitable[None]]
 
 
 class BindError(OSError):
@@ -44,13 +45,18 @@ def url_of(listener: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """uvicorn with this protocol's settings. `run(sockets=[listener])` serves until `should_exit` or a signal."""
+    """uvicorn with this protocol's settings. `run(sockets=[listener])` serves until `should_exit` or a signal.
+
+    `drain` of the app's state, if it has one, is awaited before the listener
+    is closed; it may ask whether to hurry, as a second Ctrl-C says.
+    """
 
     def __init__(
         self, app: Starlette, on_ready: Callable[[], None] | None = None, *, log_level: str = "warning"
     ) -> None:
         self._on_ready = on_ready
         logging.getLogger("uvicorn.error").addFilter(redact)  # where handshakes are written
+        self._drain: Drain | None = getattr(app.state, "drain", None)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -69,6 +75,11 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and self._on_ready is not None:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._drain is not None:
+            await self._drain(lambda: self.force_exit)
+        await super().shutdown(sockets)
 
 
 def _is_loopback(host: str) -> bool:

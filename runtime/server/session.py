@@ -32,9 +32,10 @@ log = logging.getLogger(__name__)
 
 
 class RealtimeSession:
-    """Lives as long as one socket. Its methods run on the event loop.
+    """What one client says and is answered, over one socket or several. Its methods run on the event loop.
 
     asset_url: the address of a picture by its id. on_overflow: told when the client reads too slowly for an answer.
+    on_socket_event: takes what is said of the socket and its session. Raises ProtocolError.
     """
 
     def __init__(
@@ -47,8 +48,11 @@ class RealtimeSession:
         *,
         opted_in: bool,
         on_overflow: Callable[[], None],
+        on_socket_event: Callable[[events.SocketEvent], None],
     ) -> None:
         self.id = new_id("sess")
+        self.last_event_id: str | None = None  # of the client's events that were taken, or refused
+        self._on_socket_event = on_socket_event
         self._model = model
         self._outbox = outbox
         self._on_overflow = on_overflow
@@ -87,19 +91,42 @@ class RealtimeSession:
         """Begin with these settings, which were checked. To be called before `open`."""
         self._rules.update(settings)
 
-    def open(self) -> None:
-        self._outbox.put(events.SessionCreated(session=self._rules.settings))
+    def open(self, resume_token: str | None = None) -> None:
+        """resume_token: with which it can be gone on with over another socket, if it can."""
+        created = events.SessionCreated(session=self._rules.settings)
+        if resume_token is not None:
+            created.resume_token, created.attachment_generation = resume_token, 1
+        self._outbox.put(created)
         self._tell_capabilities()
 
-    async def receive(self, frame: str | bytes) -> None:
-        """Take one frame. What is wrong with it is told to the client. Raises OutboxFullError."""
-        event_id = None
+    @property
+    def opted_in(self) -> bool:
+        """Whether the client takes omni.* events."""
+        return self._rules.opted_in
+
+    @property
+    def settings(self) -> SessionSettings:
+        return self._rules.settings
+
+    @property
+    def answering(self) -> bool:
+        """Whether any answer is being made."""
+        return self._responses.running
+
+    def forget_partials(self) -> None:
+        """What was sent of partials may be lost."""
+        self._responses.forget_partials()
+
+    async def receive(self, frame: str | bytes) -> events.ClientEvent | None:
+        """Take one frame: its event, None if it is none. What is wrong is told. Raises OutboxFullError."""
+        event_id, event = None, None
         try:
             event = wire.decode_client_event(frame)
             event_id = event.event_id
             await self._take(event)
         except ProtocolError as error:
             self.tell_error(error, event_id)
+            event_id = error.event_id or event_id
         except OutboxFullError:
             raise
         except Exception:
@@ -110,19 +137,11 @@ class RealtimeSession:
                 ),
                 event_id,
             )
+        self.last_event_id = event_id or self.last_event_id
+        return event
 
     def tell_error(self, error: ProtocolError, event_id: str | None = None) -> None:
-        self._outbox.put(
-            events.Error(
-                error=events.ErrorDetails(
-                    type=error.kind,
-                    code=error.code,
-                    message=_shortened(error.message, limits.MAX_ERROR_LENGTH),
-                    param=error.param and _shortened(error.param, limits.MAX_PARAM_LENGTH),
-                    event_id=error.event_id or event_id,
-                )
-            )
-        )
+        self._outbox.put(error_event(error, event_id))
 
     def close(self) -> None:
         """The client is gone: nothing more is made for it."""
@@ -176,6 +195,8 @@ class RealtimeSession:
                 await self._responses.steer(event)
             case events.OmniCanvasFork():
                 self._responses.fork(event)
+            case events.SessionResume() | events.SessionEventAck() | events.SessionHeartbeat() | events.SessionClose():
+                self._on_socket_event(event)
             case events.OutputAudioBufferClear():
                 pass  # there is no such buffer on a websocket
 
@@ -311,6 +332,19 @@ class RealtimeSession:
     def _tell_capabilities(self) -> None:
         if self._rules.opted_in:
             self._outbox.put(capabilities_of(self._model))
+
+
+def error_event(error: ProtocolError, event_id: str | None = None) -> events.Error:
+    """event_id: the client's id of the event at fault, where the error does not know it."""
+    return events.Error(
+        error=events.ErrorDetails(
+            type=error.kind,
+            code=error.code,
+            message=_shortened(error.message, limits.MAX_ERROR_LENGTH),
+            param=error.param and _shortened(error.param, limits.MAX_PARAM_LENGTH),
+            event_id=error.event_id or event_id,
+        )
+    )
 
 
 def _shortened(text: str, length: int) -> str:

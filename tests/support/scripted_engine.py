@@ -53,7 +53,7 @@ class ScriptedEngine:
         self._finalized.add(request_id)
 
     def forget(self, request_id: str) -> None:
-        pass
+        pass  # nothing is kept
 
     def close(self) -> None:
         self.hold = False
