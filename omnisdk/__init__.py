@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from omnisdk.media import Image, PreviewImage, Speaker, Speech, microphone, speaker
     from omnisdk.media.plots import animation, filmstrip, spectrogram
     from omnisdk.playback import SpeakerLike
+    from omnisdk.reconnecting import Reconnect
     from omnisdk.response import Partial, Response, Timing
     from omnisdk.session import AsyncSession
     from omnisdk.settings import GenerationSettings, SlotSettings
@@ -109,6 +110,7 @@ _HOME = {
     "Speech": "media",
     "microphone": "media",
     "speaker": "media",
+    "Reconnect": "reconnecting",
     "Partial": "response",
     "Response": "response",
     "Timing": "response",
@@ -145,6 +147,7 @@ __all__ = [
     "Partial",
     "PreviewImage",
     "Progress",
+    "Reconnect",
     "Repaint",
     "Response",
     "ResponseFailed",

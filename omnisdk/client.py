@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast, overload
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from omnisdk.audio_file import Pcm
+from omnisdk.connecting import Wire
 from omnisdk.conversation import Conversation, Item, PartLike
 from omnisdk.errors import ConnectFailed, ConnectionLost, LocalRuntimeError, OmniError
 from omnisdk.local_runtime import LocalRuntime
@@ -17,8 +18,9 @@ from omnisdk.media import Speech
 from omnisdk.protocol.events import OmniSessionCapabilities
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.settings import OutputModality
+from omnisdk.reconnecting import Reconnect
 from omnisdk.response import Response
-from omnisdk.session import AsyncSession, Wire
+from omnisdk.session import AsyncSession
 from omnisdk.settings import GenerationSettings
 from omnisdk.speaking import Speaking
 
@@ -29,12 +31,21 @@ class AsyncClient:
     """`async with AsyncClient("ws://127.0.0.1:8765") as omni:`, or `AsyncClient.local()` to start a runtime here.
 
     `session(...)` opens a live session; `ask(...)` and `respond(conversation)` open one for a single answer.
-    wire: how events are sent; as "json" they can be read on the way.
+    wire: how events are sent; as "json" they can be read on the way. reconnect: how sessions go on when their
+    connection is lost, None for not at all; nor do those of a runtime of this machine, which died.
     """
 
-    def __init__(self, url: str, *, api_key: str | None = None, wire: Wire = "msgpack") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        wire: Wire = "msgpack",
+        reconnect: Reconnect | None = Reconnect(),  # noqa: B008 - it cannot be changed
+    ) -> None:
         self._url: str | None = url
         self._api_key = api_key
+        self._reconnect = reconnect
         self._wire: Wire = wire
         self._runtime: LocalRuntime | None = None
         self._stack = AsyncExitStack()
@@ -42,7 +53,7 @@ class AsyncClient:
     @classmethod
     def local(cls, *, port: int = 0, start_timeout_s: float = 60.0) -> AsyncClient:
         """A client of its own runtime process on 127.0.0.1, stopped with the client. Port 0 is any free one."""
-        client = cls("")
+        client = cls("", reconnect=None)
         client._url = None
         client._runtime = LocalRuntime(port=port, start_timeout_s=start_timeout_s)
         return client
@@ -86,6 +97,7 @@ class AsyncClient:
             wire=self._wire,
             settings=GenerationSettings(**settings),
             conversation=conversation,
+            reconnect=self._reconnect,
         )
 
     @overload
@@ -110,8 +122,15 @@ class AsyncClient:
 class Client:
     """The same as AsyncClient for programs without an event loop: `with Client.local() as omni:`."""
 
-    def __init__(self, url: str, *, api_key: str | None = None, wire: Wire = "msgpack") -> None:
-        self._client = AsyncClient(url, api_key=api_key, wire=wire)
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        wire: Wire = "msgpack",
+        reconnect: Reconnect | None = Reconnect(),  # noqa: B008 - it cannot be changed
+    ) -> None:
+        self._client = AsyncClient(url, api_key=api_key, wire=wire, reconnect=reconnect)
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
 

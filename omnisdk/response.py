@@ -159,6 +159,8 @@ class Response:
         self._texts: list[str] = []
         self._sound = bytearray()  # 16-bit little-endian PCM at the wire's rate
         self._finished = False
+        self.request: events.ResponseCreate | None = None  # with which it was asked for; None of a fork
+        self.made_item_ids: list[str] = []
         self.id: str | None = None
         self.canvas_id: str | None = None
         self.item_id: str | None = None
@@ -362,6 +364,8 @@ class Response:
         match event:
             case events.ResponseCreated():
                 self._begin(event.response.id)
+            case events.ResponseOutputItemAdded():
+                self.made_item_ids.append(str(event.item.id))
             case events.OmniCanvasCreated():
                 self.seed, self.steps, self.canvas_id = event.seed, event.steps, event.canvas_id
                 self._wake()
@@ -383,6 +387,19 @@ class Response:
             self.status = "failed"
             self._error = error
             self._end()
+
+    def begin_anew(self) -> None:
+        """It is asked for again: what had come of it is forgotten, partials begin from nothing."""
+        self._building = Partial()
+        self._pictures.clear()
+        self._sound.clear()
+        self.made_item_ids.clear()
+        self.id = self.canvas_id = None
+
+    def give_up(self) -> None:
+        """It was to stop, and nobody is left to say that it has."""
+        self.status, self.reason = "cancelled", "connection_lost"
+        self._end()
 
     def _begin(self, response_id: str) -> None:
         self.id = response_id

@@ -9,35 +9,34 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import msgspec
 import websockets
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.http11 import Response as HttpResponse
+from websockets.asyncio.client import ClientConnection
 
 from omnisdk.audio_file import Pcm
+from omnisdk.connecting import CONNECT_TIMEOUT_S, Wire, connected, realtime_url
 from omnisdk.conversation import Conversation, Item, PartLike, ToolCall, item_to_wire, new_item, reduce, spoken_words
 from omnisdk.errors import ConnectFailed, ConnectionLost, OmniError, ServerError, SettingsError
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import events, wire
 from omnisdk.protocol import settings as wire_settings
-from omnisdk.protocol.limits import MAX_INBOUND_FRAME_BYTES, WIRE_SAMPLE_RATE_HZ
+from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
+from omnisdk.protocol.sent_log import SentLog
 from omnisdk.protocol.settings import OutputModality
+from omnisdk.reconnecting import MAY_COME_BACK, Lost, Reconnect, waiting_url
 from omnisdk.response import CanvasChange, Response
 from omnisdk.settings import GenerationSettings
 from omnisdk.speaking import Speaking
 from omnisdk.structured import OutputType
 from omnisdk.tools import Tool
 
-SUBPROTOCOLS = {"msgpack": wire_settings.OMNI_MSGPACK, "json": wire_settings.OMNI_VERSION}
-REALTIME_PATH = "/v1/realtime"
 CHUNK_SAMPLES = WIRE_SAMPLE_RATE_HZ // 2  # half a second of speech a frame
 MAX_UNSENT_EVENTS = 64
+ACKNOWLEDGED_EVERY = 32  # events of the server, and the end of each answer
 OUTSIDE_OMNI = ("tools", "tool_choice", "fill", "output_type")  # settings that have places of their own
-CONNECT_TIMEOUT_S = 20.0
-Wire = Literal["msgpack", "json"]
 T = TypeVar("T")
 
 
@@ -55,7 +54,9 @@ class AsyncSession:
 
     `send` says something, `speak` streams speech, `respond` asks for an answer, `ask` does both and waits.
     `conversation` is all that was said, `last_response` the newest answer, `capabilities` what the server can do.
-    Whatever is being awaited when the socket closes raises ConnectionLost.
+    When the connection is lost it goes on over another one, as `reconnect` says: nothing that was said is lost or said
+    twice, and answers go on. If the server no longer has the session, the conversation is told to a new one and answers
+    are begun anew. Only when none of this succeeds, whatever is being awaited raises ConnectionLost.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class AsyncSession:
         wire: Wire = "msgpack",
         settings: GenerationSettings | None = None,
         conversation: Conversation | None = None,
+        reconnect: Reconnect | None = Reconnect(),  # noqa: B008 - it cannot be changed
     ) -> None:
         self.url = realtime_url(url)
+        self._reconnect = reconnect
         self._wire: Wire = wire
         self.settings = settings or GenerationSettings()
         if self.settings.fill is not None:
@@ -83,9 +86,14 @@ class AsyncSession:
         self._api_key = api_key
         self.run: Callable[[Any], Any] | None = None  # how a thread without this loop waits; set by the sync client
         self._socket: ClientConnection | None = None
+        self._session_id = ""
+        self._resume_token: str | None = None  # of a server whose sessions survive their socket
+        self._seen_seq = self._acknowledged_seq = 0  # of the server's numbered events
+        self._sent = SentLog()
+        self._whole = True  # whether the server's session knows all of the conversation
         self._outgoing: asyncio.Queue[events.ClientEvent] = asyncio.Queue()
         self._has_room = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._living: asyncio.Task[None] | None = None
         self._event_ids = (f"client_event_{number}" for number in itertools.count(1))
         self._receipts: list[Receipt] = []  # in the order they were sent
         self._asked: dict[str, Response] = {}  # by the id of its response.create, until the server names it
@@ -97,8 +105,7 @@ class AsyncSession:
         self._lost: ConnectionLost | None = None
 
     async def __aenter__(self) -> AsyncSession:
-        self._socket = await _connected(self.url, self._api_key, self._wire)
-        self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._transmit())]
+        self._living = asyncio.create_task(self._live(await connected(self.url, self._api_key, self._wire)))
         try:
             await asyncio.wait_for(self._open(), CONNECT_TIMEOUT_S)
         except TimeoutError:
@@ -120,9 +127,9 @@ class AsyncSession:
     async def close(self) -> None:
         """Close the socket; answers still being made end with ConnectionLost."""
         self._lose("the session was closed here")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._living is not None:
+            self._living.cancel()
+            await asyncio.gather(self._living, return_exceptions=True)
         if self._socket is not None:
             await self._socket.close()
 
@@ -154,7 +161,8 @@ class AsyncSession:
         event_id = next(self._event_ids)
         stopping = any(running.stopping for running in [*self._asked.values(), *self._running.values()])
         self._asked[event_id] = response
-        self._held.append(_response_create(event_id, wanted))
+        response.request = _response_create(event_id, wanted)
+        self._held.append(response.request)
         if not stopping:
             self._post_held()
         return response
@@ -269,18 +277,20 @@ class AsyncSession:
         event = _session_update(next(self._event_ids), self.settings, self.conversation.system, self.turn_detection)
         await self._receipt(event, "session.updated")
         for item in self._opening_items:
-            await self._tell(item)
+            self.conversation = self.conversation.add(item)
+            for told in self._retold(item):
+                await self._create(told)
 
-    async def _tell(self, item: Item) -> None:
-        """Repeat an item of an earlier conversation. Pictures of the assistant go as shown by the user, just before."""
+    def _retold(self, item: Item) -> list[Item]:
+        """An item as it is repeated. Pictures of the assistant go as shown by the user, just before."""
         pictures = [part for part in item.parts if isinstance(part, Image)]
-        self.conversation = self.conversation.add(item)
+        told = []
         if item.role == "assistant" and pictures:
-            shown = new_item("user", *pictures)
-            self._stand_ins.add(shown.id)
-            await self._create(shown)
+            told.append(new_item("user", *pictures))
+            self._stand_ins.add(told[0].id)
         if item.role != "assistant" or spoken_words(item) or isinstance(item.parts[0], ToolCall):
-            await self._create(item)
+            told.append(item)
+        return told
 
     async def _add_item(self, item: Item) -> Item:
         self._turn_ended_at = time.monotonic()
@@ -300,6 +310,7 @@ class AsyncSession:
 
     def _post(self, event: events.ClientEvent) -> None:
         if self._lost is None:
+            self._sent.note(event)
             self._outgoing.put_nowait(event)
 
     def _post_held(self) -> None:
@@ -307,14 +318,18 @@ class AsyncSession:
             self._post(event)
         self._held.clear()
 
-    async def _transmit(self) -> None:
-        assert self._socket is not None
-        encode = wire.pack if self._socket.subprotocol == wire_settings.OMNI_MSGPACK else wire.encode
+    async def _transmit(self, socket: ClientConnection) -> None:
         with suppress(websockets.ConnectionClosed):  # the receiving side tells
             while True:
-                await self._socket.send(encode(await self._outgoing.get()))
+                await socket.send(_encoded(socket, await self._outgoing.get()))
                 if self._outgoing.qsize() <= MAX_UNSENT_EVENTS:
                     self._has_room.set()
+
+    def _send_again(self, unsure: Sequence[events.ClientEvent]) -> None:
+        """In the place of what waits to be sent, which is among it."""
+        self._outgoing = asyncio.Queue()
+        for event in unsure:
+            self._outgoing.put_nowait(event)
 
     async def _receipt(self, event: events.ClientEvent, answered_by: str) -> events.ServerEvent:
         """Send an event and wait for the server's answer to it. Raises ServerError or ConnectionLost."""
@@ -330,27 +345,46 @@ class AsyncSession:
 
     # Receiving
 
-    async def _receive(self) -> None:
-        assert self._socket is not None
+    async def _live(self, socket: ClientConnection) -> None:
+        """Over one connection after the other, until none can be had."""
+        again: ClientConnection | None = socket
+        while again is not None:
+            lost = await self._carry(again)
+            again, why = await self._regain(lost)
+        self._lose(why)
+
+    async def _carry(self, socket: ClientConnection) -> Lost:
+        self._socket = socket
+        transmitting = asyncio.create_task(self._transmit(socket))
         try:
-            async for frame in self._socket:
+            async for frame in socket:
                 self._take(wire.decode_server_event(frame))
                 await asyncio.sleep(0)  # a burst of frames must not keep loops over partials from their turn
-            self._lose("the server closed the connection")
+            return Lost(f"the server closed the connection{_reason(socket)}", socket.close_code in MAY_COME_BACK)
         except websockets.ConnectionClosed as closed:
-            self._lose(f"the connection broke ({closed})")
+            return Lost(f"the connection broke ({closed})", socket.close_code in MAY_COME_BACK)
         except (OmniError, ValueError) as error:
-            self._lose(f"the server sent something that cannot be read ({error})")
+            return Lost(f"the server sent something that cannot be read ({error})", False)
+        finally:
+            transmitting.cancel()
+            await asyncio.gather(transmitting, return_exceptions=True)
 
     def _take(self, event: events.ServerEvent) -> None:
+        if not self._is_news(event):
+            return
         self._settle(event)
         if _item_id(event) not in self._stand_ins:
             self.conversation = reduce(self.conversation, event)
         match event:
+            case events.SessionCreated():
+                self._session_id = str(event.session.id)
+                self._resume_token = None if event.resume_token is msgspec.UNSET else event.resume_token
             case events.OmniSessionCapabilities():
                 self.capabilities = event
             case events.InputAudioBufferCommitted():
                 self._know_spoken(event.item_id)
+            case events.InputAudioBufferCleared():
+                self._sent.cleared()
             case events.Error():
                 self._take_error(event)
             case events.ResponseCreated():
@@ -360,11 +394,25 @@ class AsyncSession:
         if self.listener is not None:
             self.listener(event)
 
+    def _is_news(self, event: events.ServerEvent) -> bool:
+        """False for what came before and was told again. What came is acknowledged now and then."""
+        seq = msgspec.UNSET if isinstance(event, events.UnknownEvent) else event.server_event_seq
+        if seq is msgspec.UNSET:
+            return True
+        if seq <= self._seen_seq:
+            return False
+        self._seen_seq = seq
+        if isinstance(event, events.ResponseDone) or seq - self._acknowledged_seq >= ACKNOWLEDGED_EVERY:
+            self._acknowledged_seq = seq
+            self._outgoing.put_nowait(events.SessionEventAck(server_event_seq=seq))
+        return True
+
     def _settle(self, event: events.ServerEvent) -> None:
         """Hand the event to the first that waits for an item of its id or for its type."""
         names = (_type_of(event), _item_id(event))
         receipt = next((receipt for receipt in self._receipts if receipt.answered_by in names), None)
         if receipt is not None and not receipt.answer.done():
+            self._sent.answered(receipt.event_id)
             receipt.answer.set_result(event)
 
     def _take_error(self, event: events.Error) -> None:
@@ -373,6 +421,8 @@ class AsyncSession:
         error = ServerError(
             told.message, code=told.code, param=told.param, event_id=event.event_id, client_event_id=told.event_id
         )
+        if told.event_id is not None and told.event_id in self._sent:
+            self._sent.answered(told.event_id)
         named = [receipt for receipt in self._receipts if receipt.event_id == told.event_id]
         open_receipts = [receipt for receipt in named or self._receipts if not receipt.answer.done()]
         if told.event_id in self._asked:
@@ -392,8 +442,10 @@ class AsyncSession:
         """Pair the server's response with the one asked for: by its metadata, else the oldest."""
         if not self._asked:
             return
-        asked = (event.response.metadata or {}).get("client_event_id")
-        response = self._asked.pop(asked if asked in self._asked else next(iter(self._asked)))
+        named = (event.response.metadata or {}).get("client_event_id")
+        asked = named if named in self._asked else next(iter(self._asked))
+        self._sent.answered(asked)
+        response = self._asked.pop(asked)
         self._running[event.response.id] = response
         response.feed(event)
 
@@ -410,6 +462,100 @@ class AsyncSession:
             response.feed(event)
 
     # Losing the connection
+
+    async def _regain(self, lost: Lost) -> tuple[ClientConnection | None, str]:
+        """Another connection on which the session goes on, or why there is none."""
+        if self._reconnect is None or self._resume_token is None or not lost.may_come_back:
+            return None, lost.why
+        tried: object = "no try was made"
+        for pause_s in self._reconnect.pauses_s():
+            await asyncio.sleep(pause_s)
+            try:
+                socket = await connected(waiting_url(self.url), self._api_key, self._wire)
+            except ConnectFailed as failed:
+                tried = failed
+                continue
+            try:
+                await asyncio.wait_for(self._go_on(socket), CONNECT_TIMEOUT_S)
+            except (websockets.ConnectionClosed, TimeoutError) as failed:
+                tried = failed
+                await socket.close()
+            except (OmniError, ValueError) as refused:
+                await socket.close()
+                return None, f"{lost.why}, and a new session could not be told the conversation ({refused})"
+            except BaseException:
+                socket.transport.abort()
+                raise
+            else:
+                return socket, ""
+        return None, f"{lost.why}, and no other could be had in {self._reconnect.attempts} tries ({tried})"
+
+    async def _go_on(self, socket: ClientConnection) -> None:
+        """With the session that was lost, or else with a new one that is told the conversation."""
+        if self._whole and await self._resumed(socket):
+            return
+        self._whole = False
+        await self._begin_anew(socket)
+        self._whole = True
+        # What the server hears turns in is not told again: it may have made some of it.
+        live_sound = () if self.turn_detection is None else events.InputAudioBufferAppend
+        self._send_again([event for event in self._sent if not isinstance(event, live_sound)])
+
+    async def _resumed(self, socket: ClientConnection) -> bool:
+        """Whether the server still has the session, which then goes on where it was."""
+        wanted = events.SessionResume(
+            session_id=self._session_id,
+            resume_token=str(self._resume_token),
+            last_received_server_event_seq=self._seen_seq,
+        )
+        await socket.send(_encoded(socket, wanted))
+        resumed = wire.decode_server_event(await socket.recv())
+        if not isinstance(resumed, events.SessionResumed):
+            return False
+        self._resume_token = resumed.resume_token
+        self._send_again(self._sent.after(resumed.last_client_event_id))
+        return True
+
+    async def _begin_anew(self, socket: ClientConnection) -> None:
+        """The conversation as far as it is known, told to a new session; what was being made is asked for again."""
+        self._seen_seq = self._acknowledged_seq = 0
+        for response in self._running.values():
+            self._begin_answer_anew(response)
+        self._running.clear()
+        unsure = {event.item.id for event in self._sent if isinstance(event, events.ConversationItemCreate)}
+        update = _session_update(next(self._event_ids), self.settings, self.conversation.system, self.turn_detection)
+        await self._exchange(socket, update, "session.updated")
+        for item in self.conversation.items:
+            for told in self._retold(item) if item.id not in unsure else []:
+                event = events.ConversationItemCreate(event_id=next(self._event_ids), item=item_to_wire(told))
+                await self._exchange(socket, event, told.id)
+        for receipt in self._receipts:
+            if receipt.event_id not in self._sent and not receipt.answer.done():
+                receipt.answer.set_exception(ConnectionLost("the answer that was to be changed had to be begun anew"))
+
+    def _begin_answer_anew(self, response: Response) -> None:
+        for item_id in response.made_item_ids:
+            self.conversation = self.conversation.without(item_id)
+        if response.stopping:
+            response.give_up()
+            self._post_held()
+        elif response.request is None:
+            response.fail(ConnectionLost("the connection was lost, and with it the answer that this one was forked of"))
+        else:
+            response.begin_anew()
+            self._asked[str(response.request.event_id)] = response
+            self._sent.note(response.request)
+
+    async def _exchange(self, socket: ClientConnection, event: events.ClientEvent, answered_by: str) -> None:
+        """Send an event before the session goes on, and take what comes until it is answered. Raises ServerError."""
+        await socket.send(_encoded(socket, event))
+        while True:
+            came = wire.decode_server_event(await socket.recv())
+            self._take(came)
+            if isinstance(came, events.Error) and came.error.event_id == event.event_id:
+                raise ServerError(came.error.message, code=came.error.code, param=came.error.param)
+            if answered_by in (_type_of(came), _item_id(came)):
+                return
 
     def _lose(self, why: str) -> None:
         """End everything that is awaited with ConnectionLost."""
@@ -428,56 +574,6 @@ class AsyncSession:
     def _raise_if_lost(self) -> None:
         if self._lost is not None:
             raise self._lost
-
-
-def realtime_url(url: str) -> str:
-    """The websocket address of a server: http(s) becomes ws(s), and a bare host gets the realtime path."""
-    parts = urlsplit(url if "://" in url else f"ws://{url}")
-    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    if scheme not in ("ws", "wss") or not parts.hostname:
-        raise ConnectFailed(f"{url!r} is no server address; give one like ws://127.0.0.1:8765")
-    path = parts.path if parts.path not in ("", "/") else REALTIME_PATH
-    return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
-
-
-async def _connected(url: str, api_key: str | None, form: Wire) -> ClientConnection:
-    """Speaks JSON with a server that does not know MessagePack."""
-    offered = [websockets.Subprotocol(SUBPROTOCOLS[name]) for name in dict.fromkeys((form, "json"))]
-    loopback = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
-    options: dict[str, Any] = {"proxy": None} if loopback else {}
-    try:
-        socket = await connect(
-            url,
-            subprotocols=offered,
-            additional_headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
-            compression=None,  # audio and pictures do not get smaller
-            max_size=MAX_INBOUND_FRAME_BYTES,
-            ping_interval=20,
-            ping_timeout=60,
-            open_timeout=CONNECT_TIMEOUT_S,
-            **options,
-        )
-    except websockets.InvalidStatus as refused:
-        raise ConnectFailed(_refusal(url, refused.response)) from None
-    except (OSError, TimeoutError, websockets.InvalidURI, websockets.InvalidHandshake) as error:
-        raise ConnectFailed(
-            f"no server at {url} ({error}); start one with `omni serve`, or check the address"
-        ) from None
-    if socket.subprotocol not in offered:
-        await socket.close()
-        raise ConnectFailed(f"the server at {url} does not speak {offered[-1]}; give the address of an omni server")
-    return socket
-
-
-def _refusal(url: str, answer: HttpResponse) -> str:
-    """What the server said to the handshake, and what to do about it."""
-    advice = {401: "give the right api_key=...", 503: "try again later"}.get(answer.status_code, "check the address")
-    body = bytes(answer.body or b"")
-    try:
-        said = str(msgspec.json.decode(body)["error"]["message"])
-    except (msgspec.DecodeError, KeyError, TypeError):
-        said = " ".join(body.decode("utf-8", "replace").split())[:200]
-    return f"the server at {url} refused the session (HTTP {answer.status_code}{': ' + said if said else ''}); {advice}"
 
 
 def _session_update(
@@ -530,6 +626,15 @@ def _function(tool: Tool | OutputType[Any]) -> wire_settings.FunctionTool:
 def _choice(name: str) -> wire_settings.ToolChoice:
     general: dict[str, wire_settings.ToolChoice] = {"none": "none", "auto": "auto", "required": "required"}
     return general.get(name) or wire_settings.ToolChoiceFunction(name=name)
+
+
+def _encoded(socket: ClientConnection, event: events.ClientEvent) -> str | bytes:
+    packs = socket.subprotocol == wire_settings.OMNI_MSGPACK
+    return wire.pack(event) if packs else wire.encode(event)
+
+
+def _reason(socket: ClientConnection) -> str:
+    return f" ({socket.close_code}: {socket.close_reason})" if socket.close_reason else ""
 
 
 def _item_id(event: events.ServerEvent) -> str | None:

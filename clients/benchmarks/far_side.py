@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
@@ -55,7 +56,7 @@ class FarSide:
     def _partial(self, step: int) -> list[events.ServerEvent]:
         known, text = step / self._partials, str(time.monotonic_ns())
         spans = [events.Span(start=0, end=len(text), masked=False, confidence=known)]
-        named = {"event_id": "event_5", "response_id": RESPONSE_ID}
+        named: dict[str, Any] = {"event_id": "event_5", "response_id": RESPONSE_ID}
         return [
             events.OmniTextPartial(**named, slot="text", text=text, spans=spans),
             events.OmniProgress(

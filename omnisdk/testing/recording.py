@@ -22,9 +22,9 @@ import websockets
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
 
+from omnisdk.connecting import realtime_url
 from omnisdk.errors import OmniError
 from omnisdk.protocol.limits import MAX_INBOUND_FRAME_BYTES
-from omnisdk.session import realtime_url
 from omnisdk.testing.script import ScriptError
 from omnisdk.testing.serving import SocketServer
 

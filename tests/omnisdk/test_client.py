@@ -9,10 +9,10 @@ import pytest
 
 from omnisdk import local_runtime
 from omnisdk.client import AsyncClient, Client
+from omnisdk.connecting import Wire
 from omnisdk.conversation import Conversation
 from omnisdk.errors import ConnectFailed, LocalRuntimeError, MediaError, OmniError, ResponseFailed, ServerError
 from omnisdk.media import Image, Speech
-from omnisdk.session import Wire
 from omnisdk.settings import SlotSettings
 from runtime.engine.denoising import DenoisingEngine
 from runtime.executors.in_process import InProcessExecutor

@@ -17,7 +17,7 @@ from omnisdk.errors import (
     SettingsError,
 )
 from omnisdk.media import Image, Speech
-from omnisdk.session import AsyncSession, realtime_url
+from omnisdk.session import AsyncSession
 from omnisdk.settings import GenerationSettings, SlotSettings
 from tests.support.fake_runtime import HEARD, REPLY, FakeRuntime, Script
 
@@ -244,22 +244,3 @@ class TestLosing:
             with pytest.raises(ConnectionLost):
                 async with AsyncSession(f"ws://127.0.0.1:{port}"):
                     pass
-
-
-@pytest.mark.parametrize(
-    ("given", "url"),
-    [
-        ("ws://127.0.0.1:8765", "ws://127.0.0.1:8765/v1/realtime"),
-        ("127.0.0.1:8765", "ws://127.0.0.1:8765/v1/realtime"),
-        ("https://omni.example/", "wss://omni.example/v1/realtime"),
-        ("wss://omni.example/mine?model=a", "wss://omni.example/mine?model=a"),
-    ],
-)
-def test_addresses(given: str, url: str) -> None:
-    assert realtime_url(given) == url
-
-
-@pytest.mark.parametrize("given", ["ftp://a", "ws://", ""])
-def test_addresses_that_are_none(given: str) -> None:
-    with pytest.raises(ConnectFailed, match="no server address; give one like"):
-        realtime_url(given)

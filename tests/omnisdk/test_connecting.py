@@ -1,0 +1,23 @@
+import pytest
+
+from omnisdk.connecting import realtime_url
+from omnisdk.errors import ConnectFailed
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("ws://127.0.0.1:8765", "ws://127.0.0.1:8765/v1/realtime"),
+        ("127.0.0.1:8765", "ws://127.0.0.1:8765/v1/realtime"),
+        ("https://omni.example/", "wss://omni.example/v1/realtime"),
+        ("wss://omni.example/mine?model=a", "wss://omni.example/mine?model=a"),
+    ],
+)
+def test_addresses(given: str, url: str) -> None:
+    assert realtime_url(given) == url
+
+
+@pytest.mark.parametrize("given", ["ftp://a", "ws://", ""])
+def test_addresses_that_are_none(given: str) -> None:
+    with pytest.raises(ConnectFailed, match="no server address; give one like"):
+        realtime_url(given)
