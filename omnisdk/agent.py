@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
 from omnisdk.agent_events import (
     AgentEvent,
@@ -26,6 +26,7 @@ from omnisdk.media import Speech
 from omnisdk.protocol.settings import OutputModality
 from omnisdk.response import Response
 from omnisdk.session import AsyncSession
+from omnisdk.settings import AnswerKeywords, NumberKeywords, SessionKeywords
 from omnisdk.structured import OutputType
 from omnisdk.tools import Tool, ToolContext, ToolError, tool
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 MAX_ROUNDS = 8
 MAX_HANDOFFS = 8
 TRANSFER = "transfer_to_"
-Out = TypeVar("Out")
+Out = TypeVar("Out", covariant=True)
 NewOut = TypeVar("NewOut")
 Parts = tuple[PartLike, ...]
 Approve = Callable[[ToolCall], Awaitable[bool] | bool]
@@ -75,12 +76,12 @@ class Agent(Generic[Out]):
         *,
         tools: Sequence[Tool] = (),
         output: Sequence[OutputModality] | None = None,
-        handoffs: Sequence[Agent[Any]] = (),
+        handoffs: Sequence[Agent[object]] = (),
         name: str = "agent",
         description: str = "",
         approve: Approve | None = None,
         max_rounds: int = MAX_ROUNDS,
-        **settings: Any,
+        **settings: Unpack[NumberKeywords],
     ) -> None: ...
     @overload
     def __init__(
@@ -90,12 +91,12 @@ class Agent(Generic[Out]):
         *,
         tools: Sequence[Tool] = (),
         output: type[NewOut],
-        handoffs: Sequence[Agent[Any]] = (),
+        handoffs: Sequence[Agent[object]] = (),
         name: str = "agent",
         description: str = "",
         approve: Approve | None = None,
         max_rounds: int = MAX_ROUNDS,
-        **settings: Any,
+        **settings: Unpack[NumberKeywords],
     ) -> None: ...
     def __init__(
         self,
@@ -103,21 +104,23 @@ class Agent(Generic[Out]):
         instructions: str = "",
         *,
         tools: Sequence[Tool] = (),
-        output: Sequence[OutputModality] | type[Any] | None = None,
-        handoffs: Sequence[Agent[Any]] = (),
+        output: Sequence[OutputModality] | type[object] | None = None,
+        handoffs: Sequence[Agent[object]] = (),
         name: str = "agent",
         description: str = "",
         approve: Approve | None = None,
         max_rounds: int = MAX_ROUNDS,
-        **settings: Any,
+        **settings: Unpack[NumberKeywords],
     ) -> None:
         self.instructions, self.name, self.description = instructions, name, description
         self.tools, self.handoffs = tuple(tools), tuple(handoffs)
         self.hook = Hooks()
         self._client, self._approve, self._max_rounds = client, approve, max_rounds
         plain = output is None or isinstance(output, str | Sequence)
-        self._form = None if plain else OutputType(cast(type[Any], output))
-        self._settings = settings if self._form or output is None else {**settings, "output": output}
+        self._form = None if plain else OutputType(cast(type[object], output))
+        self._settings = cast(SessionKeywords, settings)
+        if output is not None and self._form is None:
+            self._settings["output"] = cast(Sequence[OutputModality], output)
         _check_names(self)
 
     def __repr__(self) -> str:
@@ -219,7 +222,7 @@ class Agent(Generic[Out]):
     ) -> AgentResult[Any]:
         async def taken(parts: Parts) -> AgentResult[Any]:
             opening = conversation if conversation is not None else Conversation(system=self.instructions or None)
-            agent: Agent[Any] = self
+            agent: Agent[object] = self
             before: tuple[Called, ...] = ()
             for _ in range(MAX_HANDOFFS):
                 result = await _Turn(agent, deps, tell, before).run(opening, parts)
@@ -238,7 +241,8 @@ class Agent(Generic[Out]):
         """A session with what the agent may call, to be entered."""
         client = self._client if isinstance(self._client, AsyncClient) else self._client.asynchronous
         tools = [*self.tools, *map(_transfer, self.handoffs)]
-        return client.session(conversation, tools=tools, **self._settings)
+        settings: SessionKeywords = {**self._settings, "tools": tools}
+        return client.session(conversation, **settings)
 
     def _sync_client(self) -> Client:
         if isinstance(self._client, AsyncClient):
@@ -250,19 +254,20 @@ class Agent(Generic[Out]):
             raise OmniError(f"this agent belongs to a Client; {what} needs an AsyncClient, or use {instead}")
 
     @property
-    def form(self) -> OutputType[Any] | None:
+    def form(self) -> OutputType[object] | None:
         """What its output is read as; None if it is text."""
         return self._form
 
     @property
     def max_rounds(self) -> int:
+        """How often tools may be called in one run."""
         return self._max_rounds
 
     def tool(self, name: str) -> Tool | None:
         """One of its own tools."""
         return next((tool for tool in self.tools if tool.name == name), None)
 
-    def successor(self, response: Response) -> Agent[Any] | None:
+    def successor(self, response: Response) -> Agent[object] | None:
         """The agent that an answer hands the turn to."""
         names = {call.name for call in response.tool_calls}
         return next((other for other in self.handoffs if TRANSFER + other.name in names), None)
@@ -303,7 +308,7 @@ class Agent(Generic[Out]):
 class _Transfer:
     """The turn is another agent's now."""
 
-    agent: Agent[Any]
+    agent: Agent[object]
     conversation: Conversation
     called: tuple[Called, ...]
 
@@ -311,7 +316,7 @@ class _Transfer:
 class _Turn:
     """What one agent does of a turn."""
 
-    def __init__(self, agent: Agent[Any], deps: object, tell: Tell, called: tuple[Called, ...]) -> None:
+    def __init__(self, agent: Agent[object], deps: object, tell: Tell, called: tuple[Called, ...]) -> None:
         self._agent, self._deps, self._tell = agent, deps, tell
         self._called = list(called)
 
@@ -341,7 +346,7 @@ class _Turn:
     async def _answer(self, session: AsyncSession, first: bool) -> Response:
         """Tools are offered first; a form is filled when none is called any more."""
         form, offered = self._agent.form, self._agent.tools or self._agent.handoffs
-        own: dict[str, object] = {} if first else {"tool_choice": "auto"}
+        own: AnswerKeywords = {} if first else {"tool_choice": "auto"}
         if form is not None and not (first and offered):
             own = {"output": form}
 
@@ -360,7 +365,7 @@ class _Turn:
         await tell_output(session, called)
 
 
-def _transfer(agent: Agent[Any]) -> Tool:
+def _transfer(agent: Agent[object]) -> Tool:
     """The tool that hands the turn to an agent; it is never run."""
 
     @tool(name=TRANSFER + agent.name, description=agent.description or f"Ask {agent.name}.")
@@ -370,7 +375,7 @@ def _transfer(agent: Agent[Any]) -> Tool:
     return transfer
 
 
-def _check_names(agent: Agent[Any]) -> None:
+def _check_names(agent: Agent[object]) -> None:
     names = [*(tool.name for tool in agent.tools), *(TRANSFER + other.name for other in agent.handoffs)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from omnisdk.conversation import Conversation, ToolCall, ToolResult
 from omnisdk.errors import ResponseFailed
 from omnisdk.media import Image, Speech
 from omnisdk.response import Partial, Response
 from omnisdk.session import AsyncSession
+from omnisdk.settings import AnswerKeywords
 from omnisdk.tools import Output
 
 if TYPE_CHECKING:
     from omnisdk.agent import Agent
 
-Out = TypeVar("Out")
+Out = TypeVar("Out", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Progress:
 class Handoff:
     """Another agent goes on with the turn."""
 
-    agent: Agent[Any]
+    agent: Agent[object]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ModelRequest:
     """What a model is about to answer, and the settings that hold for this answer."""
 
     conversation: Conversation
-    settings: Mapping[str, object] = field(default_factory=dict)
+    settings: AnswerKeywords = field(default_factory=AnswerKeywords)
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,21 @@ class AgentResult(Generic[Out]):
     response: Response
     conversation: Conversation
     tool_calls: tuple[Called, ...]
-    agent: Agent[Any] = field(repr=False)
+    agent: Agent[object] = field(repr=False)
 
     @property
     def text(self) -> str:
+        """What the last answer says."""
         return self.response.text or ""
 
     @property
     def image(self) -> Image | None:
+        """The first picture of the last answer."""
         return self.response.image
 
     @property
     def speech(self) -> Speech | None:
+        """What the last answer says aloud."""
         return self.response.speech
 
 
@@ -116,7 +119,7 @@ class TurnFailed:
 
 
 AgentEvent = Partial | ToolCall | Progress | Called | Handoff | AgentResult[Out]
-LiveEvent = AgentEvent[Any] | UserBegan | UserSpoke | Understood | TurnStopped | TurnFailed
+LiveEvent = AgentEvent[object] | UserBegan | UserSpoke | Understood | TurnStopped | TurnFailed
 
 
 async def tell_output(session: AsyncSession, called: Called) -> None:

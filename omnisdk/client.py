@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager
 from types import TracebackType
-from typing import Any, TypeVar, cast, overload
+from typing import Any, TypeVar, Unpack, cast, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -13,6 +13,7 @@ from omnisdk.audio_file import Pcm
 from omnisdk.connecting import Wire
 from omnisdk.conversation import Conversation, Item, PartLike
 from omnisdk.errors import ConnectFailed, ConnectionLost, LocalRuntimeError, OmniError
+from omnisdk.fill import Gaps, Repaint
 from omnisdk.local_runtime import LocalRuntime
 from omnisdk.media import Speech
 from omnisdk.protocol.events import OmniSessionCapabilities
@@ -21,7 +22,7 @@ from omnisdk.protocol.settings import OutputModality
 from omnisdk.reconnecting import Reconnect
 from omnisdk.response import Response
 from omnisdk.session import AsyncSession
-from omnisdk.settings import GenerationSettings
+from omnisdk.settings import AnswerKeywords, AskKeywords, GenerationSettings, SessionKeywords, SharedKeywords
 from omnisdk.speaking import Speaking
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ class AsyncClient:
             raise OmniError("the local runtime is not running; use: async with AsyncClient.local() as omni")
         return self._url
 
-    def session(self, conversation: Conversation | None = None, **settings: Any) -> AsyncSession:
+    def session(self, conversation: Conversation | None = None, **settings: Unpack[SessionKeywords]) -> AsyncSession:
         """A live session, to be entered with `async with`; it begins with `conversation` if there is one."""
         return AsyncSession(
             self.url,
@@ -101,10 +102,10 @@ class AsyncClient:
         )
 
     @overload
-    async def ask(self, *parts: PartLike, output: type[T], **settings: Any) -> T: ...
+    async def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[AskKeywords]) -> T: ...
     @overload
     async def ask(
-        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Any
+        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[AskKeywords]
     ) -> Response: ...
     async def ask(self, *parts: PartLike, output: Any = None, **settings: Any) -> Any:
         """One question of words, Speech and Images, one finished answer; with a type as output, a value of it."""
@@ -112,11 +113,17 @@ class AsyncClient:
         async with self.session(**settings) as session:
             return await session.ask(*parts, output=output, **own)
 
-    async def respond(self, conversation: Conversation, **settings: Any) -> Response:
+    async def respond(
+        self,
+        conversation: Conversation,
+        *,
+        output: Sequence[OutputModality] | type[object] | None = None,
+        fill: Gaps | Repaint | Sequence[Gaps | Repaint] | None = None,
+        **settings: Unpack[SharedKeywords],
+    ) -> Response:
         """The finished answer to a conversation, which stays as it is: `conversation.add(answer)` is the next one."""
-        own = {name: settings.pop(name) for name in ("fill", "output") if name in settings}
         async with self.session(conversation, **settings) as session:
-            return await session.respond(**own)
+            return await session.respond(output=output, fill=fill)
 
 
 class Client:
@@ -156,10 +163,13 @@ class Client:
 
     @property
     def url(self) -> str:
+        """Where the server is. Raises OmniError for a local client that was not entered."""
         return self._client.url
 
     @contextmanager
-    def session(self, conversation: Conversation | None = None, **settings: Any) -> Iterator[Session]:
+    def session(
+        self, conversation: Conversation | None = None, **settings: Unpack[SessionKeywords]
+    ) -> Iterator[Session]:
         """A live session: `with omni.session(output=["image"]) as session:`."""
         portal = self._running_portal()
         live = portal.call(lambda: self._client.session(conversation, **settings))
@@ -168,18 +178,27 @@ class Client:
             yield Session(live, portal)
 
     @overload
-    def ask(self, *parts: PartLike, output: type[T], **settings: Any) -> T: ...
+    def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[AskKeywords]) -> T: ...
     @overload
-    def ask(self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Any) -> Response: ...
+    def ask(
+        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[AskKeywords]
+    ) -> Response: ...
     def ask(self, *parts: PartLike, **settings: Any) -> Any:
         """One question of words, Speech and Images, one finished answer; with a type as output, a value of it."""
         return self._running_portal().call(lambda: self._client.ask(*parts, **settings))
 
-    def respond(self, conversation: Conversation, **settings: Any) -> Response:
+    def respond(
+        self,
+        conversation: Conversation,
+        *,
+        output: Sequence[OutputModality] | type[object] | None = None,
+        fill: Gaps | Repaint | Sequence[Gaps | Repaint] | None = None,
+        **settings: Unpack[SharedKeywords],
+    ) -> Response:
         """The finished answer to a conversation, which stays as it is: `conversation.add(answer)` is the next one."""
-        return self._running_portal().call(lambda: self._client.respond(conversation, **settings))
+        return self.call(lambda client: client.respond(conversation, output=output, fill=fill, **settings))
 
-    def call(self, work: Callable[[AsyncClient], Coroutine[Any, Any, T]]) -> T:
+    def call(self, work: Callable[[AsyncClient], Awaitable[T]]) -> T:
         """What `work` gives, done with the AsyncClient behind this one, on its own thread."""
 
         async def worked() -> T:
@@ -226,14 +245,17 @@ class Session:
 
     @property
     def conversation(self) -> Conversation:
+        """All that was said."""
         return self._live.conversation
 
     @property
     def last_response(self) -> Response | None:
+        """The newest answer, None before the first."""
         return self._live.last_response
 
     @property
     def capabilities(self) -> OmniSessionCapabilities | None:
+        """What the server can do, None if it did not say."""
         return self._live.capabilities
 
     def send(self, *parts: PartLike) -> Item:
@@ -246,7 +268,7 @@ class Session:
         with self._portal.wrap_async_context_manager(self._live.speak(sample_rate_hz=sample_rate_hz)) as mic:
             yield SyncSpeaking(mic, self._portal)
 
-    def respond(self, **settings: Any) -> Response:
+    def respond(self, **settings: Unpack[AnswerKeywords]) -> Response:
         """Ask for an answer: `for partial in session.respond()`, or `.wait()` for the finished one."""
 
         async def begun() -> Response:
@@ -255,9 +277,11 @@ class Session:
         return self._portal.call(begun)
 
     @overload
-    def ask(self, *parts: PartLike, output: type[T], **settings: Any) -> T: ...
+    def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[AskKeywords]) -> T: ...
     @overload
-    def ask(self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Any) -> Response: ...
+    def ask(
+        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[AskKeywords]
+    ) -> Response: ...
     def ask(self, *parts: PartLike, **settings: Any) -> Any:
         """Say something and wait for the finished answer; with a type as output, for a value of that type."""
         return self._portal.call(lambda: self._live.ask(*parts, **settings))

@@ -84,9 +84,11 @@ class Conversation:
     items: tuple[Item, ...] = ()
 
     def user(self, *parts: PartLike) -> Conversation:
+        """With one more item, of the user."""
         return self.add(new_item("user", *parts))
 
     def assistant(self, *parts: PartLike) -> Conversation:
+        """With one more item, of the assistant."""
         return self.add(new_item("assistant", *parts))
 
     def add(self, addition: Item | Response) -> Conversation:
@@ -97,6 +99,7 @@ class Conversation:
         return replace(self, items=tuple(item if old.id == item.id else old for old in self.items))
 
     def without(self, item_id: str) -> Conversation:
+        """The same less the item of this id, if it is there."""
         return replace(self, items=tuple(item for item in self.items if item.id != item_id))
 
     def save(self, path: str | Path) -> Path:
@@ -113,6 +116,7 @@ class Conversation:
         return load(path)
 
     def item(self, item_id: str) -> Item | None:
+        """The item of this id."""
         return next((item for item in self.items if item.id == item_id), None)
 
     def __len__(self) -> int:

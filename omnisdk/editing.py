@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from omnisdk.protocol.changes import CanvasEdit
+
+T = TypeVar("T")
+
+
+class Wait(Protocol):
+    """How a thread without the event loop waits for a coroutine; the sync client's."""
+
+    def __call__(self, coroutine: Coroutine[object, object, T], /) -> T: ...
 
 
 class Box(NamedTuple):
@@ -46,6 +54,7 @@ class Edit:
         return cls("set", slot, _place(where), tuple(tokens))
 
     def to_wire(self) -> CanvasEdit:
+        """As it is sent."""
         if isinstance(self.where, Box):
             return CanvasEdit(action=self.action, slot=self.slot, box=self.where, tokens=list(self.tokens))
         return CanvasEdit(action=self.action, slot=self.slot, positions=list(self.where), tokens=list(self.tokens))
@@ -61,14 +70,13 @@ class Change:
     Raises ServerError if the server refused it; the answer then goes on as it was.
     """
 
-    def __init__(self, made: Any, run: Callable[[Any], Any]) -> None:
-        self._made = made  # a coroutine, of the step
+    def __init__(self, made: Coroutine[object, object, int], run: Wait) -> None:
+        self._made = made  # of the step
         self._run = run
 
-    def __await__(self) -> Generator[Any, None, int]:
-        made: Generator[Any, None, int] = self._made.__await__()
-        return made
+    def __await__(self) -> Generator[object, None, int]:
+        return self._made.__await__()
 
     def wait(self) -> int:
-        step: int = self._run(self._made)
-        return step
+        """The step it was made at, for the sync client."""
+        return self._run(self._made)

@@ -20,6 +20,7 @@ class Gaps:
     slot: str = "text"
 
     def to_wire(self) -> settings.Given:
+        """As it is sent."""
         return settings.GivenText(text=self.text, slot=self.slot, gap=self.size)
 
 
@@ -32,4 +33,5 @@ class Repaint:
     slot: str = "image"
 
     def to_wire(self) -> settings.Given:
+        """As it is sent."""
         return settings.GivenImage(image_url=Picture(self.image.encoded(MAX_IMAGE_BYTES)), slot=self.slot, box=self.box)

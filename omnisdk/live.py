@@ -35,6 +35,7 @@ from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.settings import ServerVad
 from omnisdk.response import Response
 from omnisdk.session import AsyncSession
+from omnisdk.settings import AnswerKeywords
 from omnisdk.tools import Tool
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class _SilenceForever:
 
 @dataclass(frozen=True)
 class _Successor:
-    agent: Agent[Any]
+    agent: Agent[object]
     conversation: Conversation
 
 
@@ -121,7 +122,7 @@ class Live:
 
     def __init__(
         self,
-        agent: Agent[Any],
+        agent: Agent[object],
         microphone: AsyncIterable[Sound] | Speech,
         speaker: SpeakerLike,
         conversation: Conversation | None,
@@ -189,7 +190,7 @@ class _Talk:
     """
 
     def __init__(
-        self, agent: Agent[Any], session: AsyncSession, playback: Playback, told: asyncio.Queue[Any], deps: object
+        self, agent: Agent[object], session: AsyncSession, playback: Playback, told: asyncio.Queue[Any], deps: object
     ) -> None:
         self._agent, self._session, self._playback, self._deps = agent, session, playback, deps
         self._told = told
@@ -203,7 +204,7 @@ class _Talk:
         self._speaking = False
         self._owed = False  # an answer to what a tool gave after its turn was over
         self._silent_forever = False
-        self._own: dict[str, object] = {}
+        self._own: AnswerKeywords = {}
         session.turn_detection, session.listener = DETECTION, self._notice
 
     async def run(self, pump: _Pump, goes_on: bool) -> _Successor | None:
@@ -237,7 +238,7 @@ class _Talk:
         busy = self._speaking or self._turn is not None or self._tools or self._owed or not self._inbox.empty()
         return self._silent_forever and not busy
 
-    def _spoken_output(self) -> dict[str, object]:
+    def _spoken_output(self) -> AnswerKeywords:
         """Answers are spoken where the model can and the agent's settings do not say otherwise."""
         told = self._session.capabilities
         speaks = told is None or "speech" in told.modalities_out
@@ -379,7 +380,7 @@ class _Talk:
 
     async def _respond(self, first: bool) -> Response:
         guarded = self._agent.hook.response.checks_results
-        own = {**self._own, **({} if first else {"tool_choice": "auto"})}
+        own: AnswerKeywords = {**self._own} if first else {**self._own, "tool_choice": "auto"}
 
         async def answered(request: ModelRequest) -> Response:
             response = self._session.respond(**request.settings)

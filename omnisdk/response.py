@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
 from omnisdk.conversation import Item, Text, ToolCall, item_from_wire
-from omnisdk.editing import Change, Edit
+from omnisdk.editing import Change, Edit, Wait
 from omnisdk.errors import OmniError, ResponseFailed, ResponseUnfinished
 from omnisdk.media import Image, PreviewImage, Speech
 from omnisdk.notebook import answer_html
@@ -141,8 +141,8 @@ class Response:
         link: ResponseLink,
         *,
         asked_at: float,
-        run: Callable[[Any], Any] | None = None,
-        form: OutputType[Any] | None = None,
+        run: Wait | None = None,
+        form: OutputType[object] | None = None,
     ) -> None:
         self._link = link
         self._form = form
@@ -177,7 +177,7 @@ class Response:
 
     # Watching
 
-    def __await__(self) -> Generator[Any, None, Response]:
+    def __await__(self) -> Generator[object, None, Response]:
         return self._until_finished().__await__()
 
     async def __aiter__(self) -> AsyncIterator[Partial]:
@@ -194,8 +194,7 @@ class Response:
 
     def wait(self) -> Response:
         """The finished answer, for the sync client."""
-        finished: Response = self._blocking(self._until_finished())
-        return finished
+        return self._blocking(self._until_finished())
 
     def __iter__(self) -> Iterator[Partial]:
         partials = aiter(self)
@@ -254,6 +253,7 @@ class Response:
 
     @property
     def finished(self) -> bool:
+        """Whether it has ended, however it did."""
         return self._finished
 
     @property
@@ -262,8 +262,8 @@ class Response:
         return "".join(self._done(self._texts))
 
     @cached_property
-    def output(self) -> Any:
-        """What an answer that was asked for as a type says, as that type; None of any other answer.
+    def output(self) -> object:
+        """What an answer that was asked for as a type says, of that type; None of any other answer.
 
         Raises ResponseFailed if it ended before it was filled, OutputError if the type's own validators refuse it.
         """
@@ -463,7 +463,7 @@ class Response:
         if self._error is not None:
             raise self._error
 
-    def _blocking(self, coroutine: Any) -> Any:
+    def _blocking(self, coroutine: Coroutine[object, object, T]) -> T:
         if self._run is None:
             coroutine.close()
             raise OmniError("this response belongs to an AsyncClient; use `await response` and `async for`")

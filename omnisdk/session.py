@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import msgspec
@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from omnisdk.audio_file import Pcm
 from omnisdk.connecting import CONNECT_TIMEOUT_S, Wire, connected, realtime_url
 from omnisdk.conversation import Conversation, Item, PartLike, ToolCall, item_to_wire, new_item, reduce, spoken_words
+from omnisdk.editing import Wait
 from omnisdk.errors import ConnectFailed, ConnectionLost, OmniError, ServerError, SettingsError
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import events, wire
@@ -28,7 +29,7 @@ from omnisdk.protocol.sent_log import SentLog
 from omnisdk.protocol.settings import OutputModality
 from omnisdk.reconnecting import MAY_COME_BACK, Lost, Reconnect, waiting_url
 from omnisdk.response import CanvasChange, Response
-from omnisdk.settings import GenerationSettings
+from omnisdk.settings import AnswerKeywords, AskKeywords, GenerationSettings
 from omnisdk.speaking import Speaking
 from omnisdk.structured import OutputType
 from omnisdk.tools import Tool
@@ -84,7 +85,7 @@ class AsyncSession:
         self.listener: Callable[[events.ServerEvent], None] | None = None  # sees each event, on the reader's time
         self._opening_items = () if conversation is None else conversation.items
         self._api_key = api_key
-        self.run: Callable[[Any], Any] | None = None  # how a thread without this loop waits; set by the sync client
+        self.run: Wait | None = None  # how a thread without this loop waits; set by the sync client
         self._socket: ClientConnection | None = None
         self._session_id = ""
         self._resume_token: str | None = None  # of a server whose sessions survive their socket
@@ -148,7 +149,7 @@ class AsyncSession:
         """Stream speech as it is spoken; leaving the block ends the turn. An answer being made is cancelled."""
         return Speaking(self, sample_rate_hz)
 
-    def respond(self, **settings: Any) -> Response:
+    def respond(self, **settings: Unpack[AnswerKeywords]) -> Response:
         """Ask for an answer to what was said; settings hold for this answer only. Returns at once."""
         wanted = GenerationSettings(**settings)
         asked_at = self._turn_ended_at or time.monotonic()
@@ -168,10 +169,10 @@ class AsyncSession:
         return response
 
     @overload
-    async def ask(self, *parts: PartLike, output: type[T], **settings: Any) -> T: ...
+    async def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[AskKeywords]) -> T: ...
     @overload
     async def ask(
-        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Any
+        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[AskKeywords]
     ) -> Response: ...
     async def ask(self, *parts: PartLike, output: Any = None, **settings: Any) -> Any:
         """Say something and wait for the finished answer; with a type as output, for a value of that type."""
@@ -183,9 +184,11 @@ class AsyncSession:
     # Asked for by responses
 
     def request_cancel(self, response_id: str) -> None:
+        """Ask the server to stop a response."""
         self._post(events.ResponseCancel(event_id=next(self._event_ids), response_id=response_id))
 
     def request_finalize(self, response_id: str) -> None:
+        """Ask the server to end a response with the best it has."""
         self._post(events.OmniResponseFinalize(event_id=next(self._event_ids), response_id=response_id))
 
     def fork(self, canvas_id: str, seed: int | None) -> Response:
@@ -234,6 +237,7 @@ class AsyncSession:
         self._spoken.append(speech)
 
     def clear_speech(self) -> None:
+        """Take back the speech that was not yet committed."""
         self._post(events.InputAudioBufferClear(event_id=next(self._event_ids)))
 
     async def settled(self) -> None:
@@ -619,7 +623,7 @@ def _omni(settings: GenerationSettings, **more: Any) -> wire_settings.OmniSettin
     return omni
 
 
-def _function(tool: Tool | OutputType[Any]) -> wire_settings.FunctionTool:
+def _function(tool: Tool | OutputType[object]) -> wire_settings.FunctionTool:
     return wire_settings.FunctionTool(name=tool.name, description=tool.description, parameters=tool.schema)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from pydantic import (
     BaseModel,
@@ -81,6 +81,43 @@ class SlotSettings(BaseModel):
         return SlotSettings.model_validate({**self.given, **other.given})
 
 
+class NumberKeywords(TypedDict, total=False):
+    """What may be given of any answer; GenerationSettings says what each means."""
+
+    recipe: str | None
+    steps: int | None
+    slots: Mapping[str, SlotSettings | Mapping[str, object]] | None
+    seed: int | None
+    partials: PartialKind | None
+    partial_every: int | None
+    deadline_ms: int | None
+    tool_choice: str | None
+
+
+class SharedKeywords(NumberKeywords, total=False):
+    """What a session and a single answer may be given alike."""
+
+    tools: Sequence[Tool] | None
+
+
+class SessionKeywords(SharedKeywords, total=False):
+    """Keywords of `client.session`."""
+
+    output: Sequence[OutputModality] | None
+
+
+class AskKeywords(SharedKeywords, total=False):
+    """Keywords of `ask`, beside its output."""
+
+    fill: Gaps | Repaint | Sequence[Gaps | Repaint] | None
+
+
+class AnswerKeywords(AskKeywords, total=False):
+    """Keywords of `respond`."""
+
+    output: Sequence[OutputModality] | type[object] | OutputType[object] | None
+
+
 class GenerationSettings(BaseModel):
     """Settings of a session or of one response; None means the server's default.
 
@@ -106,7 +143,7 @@ class GenerationSettings(BaseModel):
     partials: PartialKind | None = None
     partial_every: int | None = Field(default=None, ge=1, le=limits.MAX_STEPS)
     deadline_ms: int | None = Field(default=None, ge=1)
-    output_type: OutputType[Any] | None = None
+    output_type: OutputType[object] | None = None
     tools: tuple[Tool, ...] | None = None
     tool_choice: str | None = None
     fill: tuple[Gaps | Repaint, ...] | None = None
@@ -114,7 +151,7 @@ class GenerationSettings(BaseModel):
     def __init__(
         self,
         *,
-        output: Sequence[OutputModality] | OutputType[Any] | type[Any] | None = None,
+        output: Sequence[OutputModality] | OutputType[object] | type[object] | None = None,
         recipe: str | None = None,
         steps: int | None = None,
         slots: Mapping[str, SlotSettings | Mapping[str, object]] | None = None,
@@ -128,7 +165,7 @@ class GenerationSettings(BaseModel):
         **unknown: object,
     ) -> None:
         plain = output is None or isinstance(output, str | Sequence)
-        form = None if plain else output if isinstance(output, OutputType) else OutputType(cast(type[Any], output))
+        form = None if plain else output if isinstance(output, OutputType) else OutputType(cast(type[object], output))
         if form is not None and (tools or tool_choice or fill):
             raise SettingsError("an answer of a type calls no tools and fills no gaps; ask for one thing at a time")
         try:

@@ -12,6 +12,7 @@ from omnisdk.errors import OmniError, SettingsError
 from omnisdk.schema import fillable
 
 T = TypeVar("T")
+Form = TypeVar("Form", covariant=True)
 VALUE = "answer"  # the name of a value that is no object
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -20,16 +21,16 @@ class OutputError(OmniError):
     """The answer fits the schema and is still refused by a validator of the type."""
 
 
-class OutputType(Generic[T]):
+class OutputType(Generic[Form]):
     """A pydantic model, a dataclass, or any other type pydantic knows, as the form of an answer.
 
     name, description, schema: as of a tool. Fields with a default keep it, as those of tools do.
     Raises SettingsError for what is no such type, SchemaError for one that the model cannot fill in.
     """
 
-    def __init__(self, kind: type[T]) -> None:
+    def __init__(self, kind: type[Form]) -> None:
         try:
-            self._adapter: TypeAdapter[T] = TypeAdapter(kind)
+            self._adapter: TypeAdapter[Form] = TypeAdapter(kind)
             schema = self._adapter.json_schema()
         except (PydanticSchemaGenerationError, PydanticUserError) as error:
             told = str(error).splitlines()[0]
@@ -45,7 +46,7 @@ class OutputType(Generic[T]):
     def __repr__(self) -> str:
         return f"OutputType({self.name})"
 
-    def read(self, arguments: str) -> T:
+    def read(self, arguments: str) -> Form:
         """What the filled form says. Raises OutputError."""
         try:
             if self._wrapped:

@@ -10,10 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints, overload
+from typing import Any, Generic, Literal, ParamSpec, TypedDict, Unpack, get_origin, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+from typing_extensions import TypeVar  # with defaults
 
 from omnisdk.errors import OmniError, SchemaError
 from omnisdk.media import Image, Speech
@@ -21,6 +22,7 @@ from omnisdk.schema import fillable
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Deps = TypeVar("Deps", covariant=True, default=object)
 Output = str | Image | Speech | tuple[str | Image | Speech, ...]
 OnInterrupt = Literal["finish", "cancel"]
 Reply = Literal["when_idle", "interrupt", "silent"]
@@ -40,15 +42,16 @@ class ToolError(OmniError):
 
 
 @dataclass(frozen=True)
-class ToolContext:
+class ToolContext(Generic[Deps]):
     """Given to a tool that has a parameter of this type; the model does not see it.
 
-    call_id, name: of the call. deps: whatever the application gave to `Agent.run(deps=...)`.
+    call_id, name: of the call. deps: whatever the application gave to `Agent.run(deps=...)`; ToolContext[House] for a
+    tool that expects a House there.
     """
 
     call_id: str
     name: str
-    deps: Any = None
+    deps: Deps = None  # type: ignore[assignment]
 
 
 class Tool(ABC):
@@ -63,7 +66,7 @@ class Tool(ABC):
 
     name: str
     description: str
-    schema: dict[str, Any]
+    schema: dict[str, object]
     timeout: float = DEFAULT_TIMEOUT_S
     retries: int = 0
     needs_approval: bool = False
@@ -106,6 +109,17 @@ class Tool(ABC):
     async def _called(self, given: dict[str, Any], context: ToolContext, progress: TellProgress) -> object: ...
 
 
+class ToolOptions(TypedDict, total=False):
+    """What Tool says of each."""
+
+    timeout: float
+    retries: int
+    needs_approval: bool
+    on_interrupt: OnInterrupt
+    reply: Reply
+    on_error: OnError
+
+
 class FunctionTool(Tool, Generic[P, R]):
     """A function with a name, a description and a JSON Schema of its parameters. Called, it is the function itself.
 
@@ -113,7 +127,12 @@ class FunctionTool(Tool, Generic[P, R]):
     """
 
     def __init__(
-        self, function: Callable[P, R], *, name: str | None = None, description: str | None = None, **options: Any
+        self,
+        function: Callable[P, R],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        **options: Unpack[ToolOptions],
     ) -> None:
         functools.update_wrapper(self, function)
         told, parameters = _documented(inspect.getdoc(function) or "")
@@ -210,7 +229,14 @@ def _documented(docstring: str) -> tuple[str, dict[str, str]]:
 
 
 def _context_parameter(function: Callable[..., Any]) -> str | None:
-    return next((name for name, hint in _hints(function).items() if hint is ToolContext and name != "return"), None)
+    return next(
+        (
+            name
+            for name, hint in _hints(function).items()
+            if (get_origin(hint) or hint) is ToolContext and name != "return"
+        ),
+        None,
+    )
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

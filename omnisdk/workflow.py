@@ -7,7 +7,7 @@ import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
 
 from omnisdk.agent import Agent
 from omnisdk.agent_events import AgentResult
@@ -17,6 +17,7 @@ from omnisdk.response import Response
 In = TypeVar("In")
 Out = TypeVar("Out")
 Next = TypeVar("Next")
+Given = TypeVar("Given", contravariant=True)
 Kind = Literal["started", "partial", "retrying", "done"]
 
 
@@ -46,6 +47,12 @@ class WorkflowResult(Generic[Out]):
 
 Step = Callable[[In], Awaitable[Out]] | Callable[[In], Out]
 Tell = Callable[[StepEvent], None]
+
+
+class Runs(Protocol[Given]):
+    """Another workflow, as a step."""
+
+    async def run(self, value: Given) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -130,14 +137,20 @@ class Workflow(Generic[In, Out]):
         """With one more step, which takes what the last one gave."""
         return self._with(_stage(then, name, retries, timeout))
 
-    def parallel(self, *, retries: int = 0, timeout: float | None = None, **steps: Any) -> Workflow[In, dict[str, Any]]:
+    def parallel(
+        self,
+        *,
+        retries: int = 0,
+        timeout: float | None = None,
+        **steps: Callable[[Out], object] | Agent[object] | Runs[Out],
+    ) -> Workflow[In, dict[str, object]]:
         """With steps that all take what the last one gave, at once; they give a mapping by their names.
 
         If one of them fails, the others are cancelled.
         """
         if not steps:
             raise OmniError("no step came; give each a name, as in parallel(picture=draw, voice=say)")
-        return cast("Workflow[In, dict[str, Any]]", self._with(_Stage(_checked(steps), retries, timeout, one=False)))
+        return cast("Workflow[In, dict[str, object]]", self._with(_Stage(_checked(steps), retries, timeout, one=False)))
 
     async def run(self, value: In) -> Out:
         """What the last step gives. Raises StepFailed."""

@@ -18,6 +18,7 @@ from omnisdk.client import AsyncClient
 from omnisdk.conversation import PartLike
 from omnisdk.errors import LocalRuntimeError, OmniError
 from omnisdk.media import Image, Speech
+from omnisdk.protocol.settings import OutputModality
 from omnisdk.response import Response
 from omnisdk.session import AsyncSession
 
@@ -31,7 +32,7 @@ class Request:
     """What the user says: the parts of one turn, what may be answered, and a caption for it."""
 
     parts: tuple[PartLike, ...]
-    output: tuple[str, ...]
+    output: tuple[OutputModality, ...]
     caption: str
 
 

@@ -10,7 +10,7 @@ import warnings
 from functools import cached_property
 from math import ceil
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,9 @@ from omnisdk.errors import MediaError
 from omnisdk.media.io import read_source, shown_in_notebook
 from omnisdk.protocol.limits import MAX_IMAGE_PIXELS
 from omnisdk.protocol.picture import Picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Pil
 
 FOG: Final = (168, 173, 182)  # the colour of a masked cell
 
@@ -34,7 +37,7 @@ class Image:
     Raises MediaError for bytes that are no picture, truncated files and pictures that are too large.
     """
 
-    def __init__(self, source: str | os.PathLike[str] | bytes | ArrayLike | Any) -> None:
+    def __init__(self, source: str | os.PathLike[str] | bytes | ArrayLike | Pil) -> None:
         if isinstance(source, str | os.PathLike | bytes | bytearray):
             pixels = _pixels_of_file(source)
         elif _is_pil(source):
@@ -73,7 +76,7 @@ class Image:
             )
         return buffer.getvalue()
 
-    def pil(self) -> Any:
+    def pil(self) -> Pil:
         """The same as a PIL image."""
         from PIL import Image as PilImage
 
@@ -174,6 +177,7 @@ class PreviewImage(Image):
 
     @property
     def unmasked_ratio(self) -> float:
+        """The share of cells that are known, 0..1."""
         return float(1.0 - self.mask.mean()) if self.mask.size else 1.0
 
     def fogged(self, density: float = 0.85) -> Image:
@@ -181,9 +185,11 @@ class PreviewImage(Image):
         return Image(self._under_fog(self.pixels, density))
 
     def cells(self, columns: int) -> Pixels:
+        """As of any picture, masked cells under fog."""
         return self._under_fog(super().cells(columns), 0.85)
 
     def show(self) -> None:
+        """As any picture, masked cells under fog."""
         self.fogged().show()
 
     def _under_fog(self, pixels: Pixels, density: float) -> Pixels:

@@ -87,6 +87,7 @@ class Speech:
 
     @property
     def duration_s(self) -> float:
+        """How long it is, in seconds."""
         return len(self.pcm) / self.sample_rate_hz
 
     @property

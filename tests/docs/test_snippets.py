@@ -1,7 +1,7 @@
 """Every snippet of the documentation and of the README is run, against the embedded model."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from omnisdk.command import main
 from omnisdk.local_runtime import LocalRuntime
 from tests.docs.preambles import PREAMBLES
 from tests.support.embedded_server import serving_embedded
+from tests.support.fake_devices import FakeSpeaker
 from tests.support.snippets import PageRun, Snippet, snippets_of
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,10 @@ def pages(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
 
 @pytest.fixture(autouse=True)
 def at_hand(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Client.local() finds the running server; media are shown to nobody."""
+    """Client.local() finds the running server; the microphone hears a recording, media are shown to nobody."""
+
+    async def recorded() -> AsyncIterator[Speech]:
+        yield Speech("request.wav")
 
     async def found(runtime: LocalRuntime) -> LocalRuntime:
         runtime.url = f"ws://{address}"
@@ -63,6 +67,8 @@ def at_hand(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LocalRuntime, "__aenter__", found)
     monkeypatch.setattr("omnisdk.Image.show", lambda image: None)
     monkeypatch.setattr(Speech, "play", lambda speech: None)
+    monkeypatch.setattr("omnisdk.microphone", recorded, raising=False)
+    monkeypatch.setattr("omnisdk.speaker", FakeSpeaker, raising=False)
 
 
 @pytest.mark.parametrize("snippet", PYTHON, ids=str)

@@ -133,3 +133,19 @@ def test_voice_assistant(scripted: ScriptedRuntime) -> None:
         'set_light({"room": "hall", "state": "off"}) -> the light in the hall is off',
         "omni: It is off.",
     ]
+
+
+def test_infill(url: str, tmp_path: Path) -> None:
+    picture = Image(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    assert REPLY in run_example("infill.py", picture, "two {mask}", url)
+
+
+def test_mcp_server(scripted: ScriptedRuntime) -> None:
+    pytest.importorskip("mcp")
+    scripted.expect("a pizza").call("order", dish="pizza", size="large").expect_tool_result("one large pizza").say(
+        "Yes."
+    )
+    command = f"{sys.executable} {ROOT / 'tests' / 'support' / 'mcp_server.py'}"
+    shown = run_example("mcp_server.py", command, "a pizza, a large one", scripted.url).splitlines()
+    assert shown[0].startswith("tools: order")
+    assert shown[1:] == ['order({"dish": "pizza", "size": "large"}) -> one large pizza', "Yes."]
