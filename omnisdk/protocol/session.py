@@ -322,6 +322,10 @@ class SessionRules:
             named = msgspec.structs.replace(named, call_id=named.call_id or self._new_id("call"))
         return self._place(named, previous_item_id)
 
+    def holds(self, item_id: str) -> bool:
+        """Whether the conversation has an item of this id."""
+        return self._index(item_id) is not None
+
     def retrieve_item(self, item_id: str) -> Item:
         return self.items[self._known_index(item_id, errors.RETRIEVE_INVALID_ITEM_ID)]
 

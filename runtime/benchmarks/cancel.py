@@ -171,10 +171,10 @@ def _mb_a_session(model: OmniModel, sessions: int) -> float:
     return (after - before) / sessions
 
 
-def resident_mb() -> float:
-    """Of this process; NaN where the system does not tell."""
+def resident_mb(pid: int | str = "self") -> float:
+    """Of a process, this one by default; NaN where the system does not tell."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except OSError:
         return float("nan")
     return pages * 4096 / 1e6

@@ -53,12 +53,21 @@ class SessionFigures:
     turns: int
 
 
-class Runtime:
-    """The runtime as a child process on a free port."""
+def python_module(name: str, *arguments: str) -> list[str]:
+    """The command that runs a module as a program."""
+    return [sys.executable, "-m", name, *arguments]
 
-    def __init__(self, threads: int | None) -> None:
-        command = [sys.executable, "-m", "runtime.cli", "serve", "--port", "0", "--ready-json"]
-        command += ["--threads", str(threads)] if threads else []
+
+def omni_serve(threads: int | None) -> list[str]:
+    """The command that serves the embedded model on a free port."""
+    options = ("--threads", str(threads)) if threads else ()
+    return python_module("runtime.cli", "serve", "--port", "0", "--ready-json", *options)
+
+
+class Runtime:
+    """A server as a child process, whose command prints its address as JSON when it is ready."""
+
+    def __init__(self, command: list[str]) -> None:
         started = time.monotonic()
         self._child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._child.stdout is not None
@@ -74,6 +83,10 @@ class Runtime:
     def __exit__(self, *_: object) -> None:
         self._child.terminate()
         self._child.wait(10)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
     @property
     def peak_resident_mb(self) -> float:
@@ -117,7 +130,7 @@ def spoken_turn(socket: Connection, pcm: bytes, partials: str) -> TurnTimes:
 
 def measure_session(pcm: bytes, turns: int, threads: int | None) -> SessionFigures:
     """Medians over `turns` turns with and without partials, interleaved."""
-    with Runtime(threads) as runtime, connect(f"{runtime.url}?omni=1", subprotocols=["omni.v1"]) as socket:  # type: ignore[list-item]
+    with Runtime(omni_serve(threads)) as runtime, connect(f"{runtime.url}?omni=1", subprotocols=["omni.v1"]) as socket:  # type: ignore[list-item]
         spoken_turn(socket, pcm, "both")  # the first one pays for what is made on first use
         shown, hidden = [], []
         for _ in range(turns):

@@ -437,7 +437,8 @@ class Responses:
         if answer.plan.partials_told and answer.slots:
             self._keep(answer)
         if not answer.plan.side:
-            self._parts[answer.plan.item_id] = answer.parts
+            if self._rules.holds(answer.plan.item_id):  # or the client deleted it while it was made
+                self._parts[answer.plan.item_id] = answer.parts
             self._on_end(answer.plan.item_id)
 
     def _tell_limits(self) -> None:

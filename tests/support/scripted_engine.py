@@ -61,27 +61,35 @@ class ScriptedEngine:
             thread.join(5)
 
     def _run(self, request: GenerationRequest, sink: Sink) -> None:
-        slots = tuple(self._final(slot) for slot in request.recipe.slots)
-        sink(Started(request.request_id, tuple(_shown(slot, 0.0) for slot in slots), self.num_steps, request.seed))
+        slots = self.slots_of(request)
+        sink(self.started(request, slots))
         if self.fails is not None:
             sink(Finished(request.request_id, "failed", (), Usage(), 0, error=self.fails))
             return
         for step in range(1, self.num_steps + 1):
-            while self.hold and step == self.num_steps and not self._asked_to_end(request.request_id):
+            while self.hold and step == self.num_steps and not self.asked_to_end(request.request_id):
                 time.sleep(0.002)
-            if self._asked_to_end(request.request_id):
+            if self.asked_to_end(request.request_id):
                 break
             time.sleep(self.step_s)
             ratio = step / self.num_steps
             if request.partial_every and step % request.partial_every == 0:
-                shown = tuple(_shown(slot, ratio) for slot in slots)
+                shown = tuple(shown(slot, ratio) for slot in slots)
                 sink(StepOutput(request.request_id, step, self.num_steps, ratio, 10.0, shown))
-        sink(self._finished(request, slots, step))
+        sink(self.finished(request, slots, step))
 
-    def _asked_to_end(self, request_id: str) -> bool:
+    def slots_of(self, request: GenerationRequest) -> tuple[SlotState, ...]:
+        """As they are when all is known."""
+        return tuple(self._final(slot) for slot in request.recipe.slots)
+
+    def started(self, request: GenerationRequest, slots: tuple[SlotState, ...]) -> Started:
+        hidden = tuple(shown(slot, 0.0) for slot in slots)
+        return Started(request.request_id, hidden, self.num_steps, request.seed)
+
+    def asked_to_end(self, request_id: str) -> bool:
         return request_id in self.cancelled or request_id in self._finalized
 
-    def _finished(self, request: GenerationRequest, slots: tuple[SlotState, ...], steps: int) -> Finished:
+    def finished(self, request: GenerationRequest, slots: tuple[SlotState, ...], steps: int) -> Finished:
         made = {slot.modality: len(slot.tokens) for slot in slots if slot.modality != "text"}
         usage = Usage(
             input_text=3,
@@ -91,7 +99,7 @@ class ScriptedEngine:
             steps=steps,
         )
         if request.request_id in self.cancelled:
-            return Finished(request.request_id, "cancelled", tuple(_shown(slot, 0.5) for slot in slots), usage, steps)
+            return Finished(request.request_id, "cancelled", tuple(shown(slot, 0.5) for slot in slots), usage, steps)
         status = "incomplete" if request.request_id in self._finalized else "completed"
         return Finished(request.request_id, status, slots, usage, steps, unmasked_per_step=(4,) * steps)
 
@@ -109,7 +117,7 @@ class ScriptedEngine:
         return SlotState(slot.name, "text", tokens, _sure(tokens), text=text, spans=spans)
 
 
-def _shown(slot: SlotState, ratio: float) -> SlotState:
+def shown(slot: SlotState, ratio: float) -> SlotState:
     """A slot with the first share of its positions unmasked."""
     known = round(len(slot.tokens) * ratio)
     tokens = np.where(np.arange(len(slot.tokens)) < known, slot.tokens, -1)
