@@ -28,8 +28,10 @@ from runtime.engine.recipe import PROMPT, Recipe, SlotRecipe
 from runtime.engine.reference import ReferencePrompt
 from runtime.engine.reference_response import UNCHANGEABLE, reference_rule, shown_canvas
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
+from runtime.engine.truncation import truncated
 
 SPEECH_ROW_MS = 60
+SLOT_EDGES = 8  # positions around a slot, and around the whole answer, at most
 NAMES: Mapping[type[Part], str] = {SpeechPart: "speech", ImagePart: "picture"}
 CACHED_BYTES = 32 * 2**20  # of encoded speech and of pictures: a conversation's earlier turns are not encoded again
 KEPT_BYTES = 64 * 2**10  # what keeping anything costs: around a small tensor memory is left that nobody else can use
@@ -72,6 +74,7 @@ class Admission:
         self._check_recipe(request.recipe, request.turns)
         _check_pace(request)
         turns = [EncodedTurn(turn.role, tuple(map(self._encode, turn.parts))) for turn in request.turns]
+        turns = self._truncated(turns, request)
         recipe = self._roomy(self._settled(turns, request), request.given)
         if self._model.fidelity == "reference":
             if request.given or recipe.tail or any(slot.lead or slot.choices for slot in recipe.slots):
@@ -104,6 +107,13 @@ class Admission:
     def _narrated(self, canvas: Canvas, recipe: Recipe) -> Canvas:
         narrator = self._model.narrator
         return canvas if narrator is None else narrator.laid(canvas, recipe)
+
+    def _truncated(self, turns: list[EncodedTurn], request: GenerationRequest) -> list[EncodedTurn]:
+        """As much of the conversation as leaves room for its answer."""
+        style, text = self._model.chat, self._model.text
+        answer = self._settled(turns, request).slots
+        room = self._max_positions - sum(slot.length + SLOT_EDGES for slot in answer)
+        return truncated(turns, room, request.truncation, text, style)
 
     def _with_given(self, canvas: Canvas, given: Sequence[Given]) -> Canvas:
         laid = as_edits(canvas, given, self._encoders)

@@ -284,6 +284,12 @@ def _as_long_as_its_choices(slot: SlotRecipe, text: TextCodec) -> SlotRecipe:
     return replace(slot, length=max(1, *(len(text.encode(choice)) for choice in slot.choices)), steps=1)
 
 
+def turn_positions(turn: EncodedTurn, text: TextCodec, style: ChatStyle) -> int:
+    """How long a turn is on a canvas, a token more or less."""
+    around = sum(_num_positions(piece, text) for piece in pieces((), style))
+    return sum(_num_positions(piece, text) for piece in pieces((turn,), style)) - around
+
+
 def _num_positions(piece: Piece, text: TextCodec) -> int:
     """How long a piece is, boundary tokens of media with it. Text cut at the pieces' bounds: a token more or less."""
     if isinstance(piece, Special):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from runtime.engine.given import Given
 from runtime.engine.recipe import Recipe
+from runtime.engine.truncation import AUTO, Truncation
 
 if TYPE_CHECKING:
     from runtime.engine.changes import Dated
@@ -57,6 +58,7 @@ class GenerationRequest:
     tenant: on whose account it is; steps are shared evenly among tenants.
     given: parts of the answer that stand from the beginning; the model fills what is left between them.
     changes: to be made on the way, each after its number of steps.
+    truncation: what is left out where the conversation is too long.
     kept_steps: so many of the last steps can be gone on from, while it runs and after.
     """
 
@@ -70,4 +72,5 @@ class GenerationRequest:
     tenant: str = ""
     given: tuple[Given, ...] = ()
     changes: tuple[Dated, ...] = ()
+    truncation: Truncation = AUTO
     kept_steps: int = 0

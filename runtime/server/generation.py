@@ -6,9 +6,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from omnisdk.protocol import errors
+from omnisdk.protocol import settings as wire
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.settings import OmniSettings, SlotSettings, TokenLimit
 from runtime.engine.recipe import Recipe, SlotRecipe
+from runtime.engine.truncation import Truncation
 from runtime.server.model_card import ModelCard
 from runtime.server.task import named_recipe
 
@@ -45,6 +47,14 @@ def _with_settings(slot: SlotRecipe, settings: SlotSettings) -> SlotRecipe:
         steps = max(1, slot.steps * given["length"] // slot.length)
         slot = replace(slot, adaptive=None, steps=steps)
     return replace(slot, **given)
+
+
+def truncation_of(wanted: wire.Truncation | UnsetType | None) -> Truncation:
+    """What is left out of too long a conversation, as the session has it."""
+    if isinstance(wanted, wire.RetentionRatio):
+        limits = wanted.token_limits
+        return Truncation(most_positions=limits.post_instructions if limits else None, share=wanted.retention_ratio)
+    return Truncation(enabled=wanted != "disabled")
 
 
 def limited(recipe: Recipe, max_tokens: TokenLimit) -> Recipe:

@@ -32,7 +32,7 @@ from runtime.server.call_answer import CallAnswer
 from runtime.server.changing import changes_of, steering_of, tuning_of
 from runtime.server.editing import edits_of, no_such_canvas, opened_by
 from runtime.server.engine_bridge import EngineBridge
-from runtime.server.generation import check_generation, limited, with_generation
+from runtime.server.generation import check_generation, limited, truncation_of, with_generation
 from runtime.server.given import read_given
 from runtime.server.hearing import Heard
 from runtime.server.model_card import ModelCard
@@ -277,6 +277,7 @@ class Responses:
             partial_every=0 if not partials or (told and omni.partials == "off") else omni.partial_every,
             deadline_ms=omni.deadline_ms,
             tenant=self._tenant,
+            truncation=truncation_of(self._rules.settings.truncation),
         )
 
     # Changes

@@ -9,6 +9,7 @@ from runtime.codecs.image import ImageCodec, ImageError
 from runtime.engine.admission import Admission, AdmissionError, _Cache
 from runtime.engine.recipe import EMBEDDED_RECIPES, PICTURE, REPLY, TRANSCRIPT, Recipe, SlotRecipe
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
+from runtime.engine.truncation import Truncation
 from tests.support.tiny_model import tiny_model
 
 MODEL = tiny_model()
@@ -40,6 +41,16 @@ def test_a_guided_recipe_gets_a_canvas_with_nothing_said() -> None:
     assert admitted.unprompted is not None
     assert admitted.unprompted.slots[0].length == admitted.canvas.slots[0].length
     assert len(admitted.unprompted) < len(admitted.canvas)
+
+
+def test_a_conversation_that_is_too_long_is_answered_without_its_beginning() -> None:
+    said = [Turn(role, (TextPart("red apples " * 10),)) for _ in range(20) for role in ("user", "assistant")]  # type: ignore[arg-type]
+    asked = request("text_to_image", TextPart("draw a cat"))
+    long = replace(asked, turns=(*said, *asked.turns))
+    canvas = admission().admit(long).canvas
+    assert 512 - 2 * len(MODEL.text.encode("red apples " * 10)) - 60 < len(canvas) <= 512
+    with pytest.raises(AdmissionError, match="at most 512"):
+        admission().admit(replace(long, truncation=Truncation(enabled=False)))
 
 
 def test_media_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:

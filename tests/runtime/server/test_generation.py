@@ -6,10 +6,11 @@ from msgspec import UNSET
 
 from omnisdk.protocol import errors, settings
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.settings import OmniSettings, SlotSettings
+from omnisdk.protocol.settings import OmniSettings, RetentionRatio, SlotSettings, TokenLimits
 from runtime.engine import recipe as engine
 from runtime.engine.recipe import EMBEDDED_RECIPES, PUBLISHED_RECIPES, Recipe, SlotRecipe
-from runtime.server.generation import check_generation, with_generation
+from runtime.engine.truncation import Truncation
+from runtime.server.generation import check_generation, truncation_of, with_generation
 from tests.support.live_server import MODEL, SPEAKING_MODEL
 
 SPEECH_TO_IMAGE = EMBEDDED_RECIPES["speech_to_image"]
@@ -103,3 +104,21 @@ def test_what_the_model_has() -> None:
     check_generation(MODEL, settings.DEFAULT_OMNI, "session.omni")
     wanted = OmniSettings(recipe="captioning", generation={"speech": SlotSettings(), "image": SlotSettings()})
     check_generation(SPEAKING_MODEL, wanted, "session.omni")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "truncation"),
+    [
+        (UNSET, Truncation()),
+        (None, Truncation()),
+        ("auto", Truncation()),
+        ("disabled", Truncation(enabled=False)),
+        (RetentionRatio(retention_ratio=0.8), Truncation(share=0.8)),
+        (
+            RetentionRatio(retention_ratio=0.5, token_limits=TokenLimits(post_instructions=900)),
+            Truncation(most_positions=900, share=0.5),
+        ),
+    ],
+)
+def test_what_is_left_out_of_too_long_a_conversation(wanted: Any, truncation: Truncation) -> None:
+    assert truncation_of(wanted) == truncation
