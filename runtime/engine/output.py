@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -114,6 +114,9 @@ class Usage:
     output_speech: int = 0
     output_image: int = 0
     steps: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from omnisdk.protocol.session import SessionRules
 from omnisdk.protocol.settings import OmniSettings
 from runtime.codecs.image import encode_png
 from runtime.diffusion.canvas import Modality
-from runtime.engine.output import EngineOutput, Finished, SlotState, Started, StepOutput
+from runtime.engine.output import EngineOutput, Finished, SlotState, Started, StepOutput, Usage
 from runtime.engine.request import ImagePart, Part, TextPart, Turn
 from runtime.server.assets import AssetStore
 from runtime.server.capabilities import details_of
@@ -103,6 +103,7 @@ class Answer:
         self.finalized = False  # whether the client asked for an early end
         self.cancelled = False  # whether its end was asked for
         self.interrupted = False  # whether the user spoke into it
+        self.spent = Usage()  # on the way to it: hearing what was said, choosing a tool
         self.parts: tuple[Part, ...] = ()  # what was answered, for the turns to come
         self.asked: list[tuple[int, tuple[Turn, ...]]] = []  # what is answered, from which step on
         self._rules = rules
@@ -303,7 +304,7 @@ class Answer:
             status=finished.status,
             status_details=_details(finished, self.interrupted),
             output=output,
-            usage=usage_of(finished.usage),
+            usage=usage_of(self.spent + finished.usage),
             omni=self._omni(finished, refs),
         )
         self._outbox.put(events.ResponseDone(response=response))

@@ -177,7 +177,7 @@ class Responses:
             self._on_overflow()
             return
         except Undecided as undecided:
-            self._take_output(undecided.finished)
+            self._take_output(replace(undecided.finished, usage=Usage()))  # it is spent already
             return
         except Exception as problem:
             log.exception("no tool could be chosen for response %s", answer.plan.response.id)
@@ -186,7 +186,7 @@ class Responses:
         if isinstance(decision, Call):
             name, skeleton = decision.tool.name, decision.skeleton
             calling = self._enter(CallAnswer, answer.plan, name=name, skeleton=skeleton)
-            calling.finalized = answer.finalized
+            calling.finalized, calling.spent = answer.finalized, answer.spent
             recipe = call_recipe(decision.tool, skeleton)
             if recipe.slots:
                 self._submit(calling, recipe, decision.turns, replace(begun_with, given=()))
@@ -197,11 +197,13 @@ class Responses:
         elif task is not None:
             answering = self._enter(Answer, _planned(answer.plan, task))
             answering.heard(answer)
+            answering.spent = answer.spent
             self._submit(answering, task.recipe, task.turns, begun_with)
 
     async def _ask(self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...]) -> Finished:
         """A request of its own on the way to an answer; cancelled with it."""
         finished = await self._bridge.ask(self._request(answer, recipe, turns, partials=False))
+        answer.spent += finished.usage
         return replace(finished, status="cancelled") if answer.cancelled else finished
 
     async def _read(self, wanted: ResponseSettings) -> tuple[Sequence[Item], Parts]:

@@ -137,6 +137,7 @@ class TestOnAScript:
         (heard,) = client.of_type("conversation.item.input_audio_transcription.completed")
         assert (heard["item_id"], heard["transcript"]) == (spoken["id"], "stop the timer")
         assert [request.recipe.name for request in engine.submitted] == ["speech_to_text"]
+        assert client.of_type("response.done")[-1]["response"]["usage"]["input_tokens"] == 3  # of hearing it
 
     def test_the_model_weighs_the_tools_that_come_into_question(
         self, client: WireClient, engine: ScriptedEngine

@@ -8,3 +8,7 @@ def test_tokens_add_up() -> None:
     assert told.input_token_details.audio_tokens == 2
     assert (told.output_token_details.image_tokens, told.output_token_details.audio_tokens) == (16, 32)
     assert told.omni.steps == 5
+
+
+def test_requests_add_up() -> None:
+    assert Usage(1, 2, steps=3) + Usage(10, output_text=5, steps=4) == Usage(11, 2, output_text=5, steps=7)
