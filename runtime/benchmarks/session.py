@@ -82,7 +82,7 @@ class Runtime:
 
     def __exit__(self, *_: object) -> None:
         self._child.terminate()
-        self._child.wait(10)
+        self._child.communicate(timeout=10)
 
     @property
     def pid(self) -> int:

@@ -74,8 +74,8 @@ class ScriptedEngine:
             time.sleep(self.step_s)
             ratio = step / self.num_steps
             if request.partial_every and step % request.partial_every == 0:
-                shown = tuple(shown(slot, ratio) for slot in slots)
-                sink(StepOutput(request.request_id, step, self.num_steps, ratio, 10.0, shown))
+                now = tuple(shown(slot, ratio) for slot in slots)
+                sink(StepOutput(request.request_id, step, self.num_steps, ratio, 10.0, now))
         sink(self.finished(request, slots, step))
 
     def slots_of(self, request: GenerationRequest) -> tuple[SlotState, ...]:
