@@ -24,7 +24,9 @@ from omnisdk.protocol import events, wire
 from runtime.engine.engine import Sink
 from runtime.engine.output import StepOutput
 from runtime.engine.request import GenerationRequest
+from runtime.server.accounts import Accounts
 from runtime.server.assets import AssetStore
+from runtime.server.keys import Limits
 from runtime.server.outbox import Outbox
 from runtime.server.session import RealtimeSession
 from tests.support.live_server import SPEAKING_MODEL
@@ -112,7 +114,7 @@ class LateDelivery(RuleBasedStateMachine):
     def connect(self, opted_in: bool) -> None:
         async def opened() -> RealtimeSession:
             return RealtimeSession(
-                self.engine,
+                Accounts(self.engine, (), Limits()).everybody,
                 SPEAKING_MODEL,
                 self.outbox,
                 AssetStore(2**20),
