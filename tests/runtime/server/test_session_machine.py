@@ -121,6 +121,7 @@ class LateDelivery(RuleBasedStateMachine):
                 str,
                 opted_in=opted_in,
                 on_overflow=lambda: None,
+                on_socket_event=lambda _: None,
             )
 
         self.session = self.run(opened())
@@ -272,7 +273,7 @@ class LateDelivery(RuleBasedStateMachine):
 
     async def send_next(self) -> None:
         if self.outbox._entries:
-            self.to_client.extend(map(wire.encode, await self.outbox.next()))
+            self.to_client.extend(map(wire.encode, await self.outbox.next() or ()))
 
     def read(self, frame: str) -> None:
         event = wire.decode_server_event(frame)
