@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from omnisdk.client import AsyncClient, Client, Session
     from omnisdk.conversation import Conversation, Item, Text, ToolCall, ToolResult
-    from omnisdk.editing import Box, Change, Edit
+    from omnisdk.editing import Box, Change, Chars, Edit, Region, Span, Words
     from omnisdk.errors import (
         ConnectFailed,
         ConnectionLost,
@@ -89,6 +89,10 @@ _HOME = {
     "Item": "conversation",
     "Text": "conversation",
     "Box": "editing",
+    "Chars": "editing",
+    "Region": "editing",
+    "Span": "editing",
+    "Words": "editing",
     "Change": "editing",
     "Edit": "editing",
     "ConnectFailed": "errors",
@@ -127,6 +131,7 @@ __all__ = [
     "Box",
     "Called",
     "Change",
+    "Chars",
     "Client",
     "ConnectFailed",
     "ConnectionLost",
@@ -148,6 +153,7 @@ __all__ = [
     "PreviewImage",
     "Progress",
     "Reconnect",
+    "Region",
     "Repaint",
     "Response",
     "ResponseFailed",
@@ -157,6 +163,7 @@ __all__ = [
     "Session",
     "SettingsError",
     "SlotSettings",
+    "Span",
     "Speaker",
     "SpeakerLike",
     "Speech",
@@ -175,6 +182,7 @@ __all__ = [
     "Understood",
     "UserBegan",
     "UserSpoke",
+    "Words",
     "Workflow",
     "WorkflowResult",
     "animation",

@@ -15,7 +15,7 @@ from omnisdk.conversation import Conversation, Item, PartLike
 from omnisdk.errors import ConnectFailed, ConnectionLost, LocalRuntimeError, OmniError
 from omnisdk.fill import Gaps, Repaint
 from omnisdk.local_runtime import LocalRuntime
-from omnisdk.media import Speech
+from omnisdk.media import Image, Speech
 from omnisdk.protocol.events import OmniSessionCapabilities
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.settings import OutputModality
@@ -261,6 +261,10 @@ class Session:
     def send(self, *parts: PartLike) -> Item:
         """Say something: words, Speech, Image, several of them in one item."""
         return self._portal.call(self._live.send, *parts)
+
+    def show(self, picture: Image) -> None:
+        """Let the server see a picture of a camera or a screen; the next turn takes the newest one with it."""
+        self._portal.call(self._live.show, picture)
 
     @contextmanager
     def speak(self, *, sample_rate_hz: int = WIRE_SAMPLE_RATE_HZ) -> Iterator[SyncSpeaking]:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
-from omnisdk.conversation import Item, Text, ToolCall, item_from_wire
+from omnisdk.conversation import Item, PartLike, Text, ToolCall, item_from_wire, item_to_wire, new_item
 from omnisdk.editing import Change, Edit, Wait
 from omnisdk.errors import OmniError, ResponseFailed, ResponseUnfinished
 from omnisdk.media import Image, PreviewImage, Speech
 from omnisdk.notebook import answer_html
 from omnisdk.protocol import events
 from omnisdk.protocol import response as wire_response
-from omnisdk.protocol.changes import CanvasEdit
+from omnisdk.protocol.changes import CanvasChange as WireChange
+from omnisdk.protocol.changes import CanvasEdit, Steer
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
+from omnisdk.protocol.settings import ResponseSettings
 from omnisdk.structured import OutputType
 
 Status = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
@@ -115,7 +117,7 @@ def _with_masks(text: str, spans: list[events.Span]) -> str:
     return "".join(shown) + text[position:]
 
 
-CanvasChange = events.OmniCanvasEdit | events.OmniResponseTune
+CanvasChange = events.OmniCanvasEdit | events.OmniResponseTune | events.OmniCanvasSteer
 
 
 class ResponseLink(Protocol):
@@ -124,7 +126,8 @@ class ResponseLink(Protocol):
     def request_cancel(self, response_id: str) -> None: ...
     def request_finalize(self, response_id: str) -> None: ...
     async def change(self, event: CanvasChange) -> int: ...
-    def fork(self, canvas_id: str, seed: int | None) -> Response: ...
+    def fork(self, first: Response, seed: int | None, at_step: int | None) -> Response: ...
+    def replay(self, first: Response) -> Response: ...
     def asset_url(self, url: str) -> str: ...
 
 
@@ -174,6 +177,9 @@ class Response:
         self.unmasked_per_step: list[int] = []
         self.num_partials = 0
         self._transcript: str | None = None
+        self.changes: list[WireChange] = []  # all that changed its course, once it is finished
+        self.steers: list[Steer] = []  # as they were asked for, their media with them
+        self.asked: tuple[ResponseSettings, tuple[str, ...]] | None = None  # with which settings, of which items
 
     # Watching
 
@@ -208,22 +214,39 @@ class Response:
 
     # Acting on it while it runs
 
-    def fork(self, seed: int | None = None) -> Response:
-        """A second answer that goes on from what this one knows now, outside of the conversation.
+    def fork(self, seed: int | None = None, *, at_step: int | None = None) -> Response:
+        """A second answer that goes on from what this one knew after `at_step` steps, or knows now if that is None.
 
-        Raises OmniError before the first partial and after the end.
+        It stands outside of the conversation, and what was changed after that step is undone in it. The last steps can
+        be forked after the end as well, while the session is open. Raises OmniError before the first partial, and of
+        a finished answer without a step.
         """
-        if self.canvas_id is None or self._finished:
-            when = "it has not begun to form; wait for a partial" if not self._finished else "it is finished; ask again"
-            raise OmniError(f"this answer cannot be forked: {when}")
-        canvas_id = self.canvas_id
-        if self._run is None:
-            return self._link.fork(canvas_id, seed)
-        forked: Response = self._run(self._fork_on_loop(canvas_id, seed))
-        return forked
+        if self.canvas_id is None or (self._finished and at_step is None):
+            when = "has not begun to form; wait for a partial"
+            if self._finished:
+                when = "is finished; name the step to go on from: fork(at_step=...)"
+            raise OmniError(f"this answer cannot be forked: it {when}")
+        return self._begun(lambda: self._link.fork(self, seed, at_step))
 
-    async def _fork_on_loop(self, canvas_id: str, seed: int | None) -> Response:
-        return self._link.fork(canvas_id, seed)
+    def replay(self) -> Response:
+        """The same answer made again: the same seed, and every change after the same step. Its tokens are the same.
+
+        It stands outside of the conversation, in the same session. Raises OmniError before the end.
+        """
+        if not self._finished or self.seed is None or self.asked is None:
+            raise OmniError("only a finished answer that told its canvas can be replayed; await it first")
+        return self._begun(lambda: self._link.replay(self))
+
+    def _begun(self, begin: Callable[[], Response]) -> Response:
+        """What `begin` gives, called on the session's own thread."""
+        if self._run is None:
+            return begin()
+
+        async def on_loop() -> list[Response]:
+            return [begin()]  # a response alone would be waited for
+
+        begun: list[Response] = self._run(on_loop())
+        return begun[0]
 
     def cancel(self) -> None:
         """Ask the server to stop. A request, not a state: the answer ends when the server says so."""
@@ -238,7 +261,26 @@ class Response:
 
         `await response.edit(...)`, or `response.edit(...).wait()` with the sync client; either tells the step.
         """
-        return Change(self._edit([edit.to_wire() for edit in edits]), self._blocking)
+        seen = self._published.step if self._published is not None else None
+        return Change(self._edit([edit.to_wire(seen) for edit in edits]), self._blocking)
+
+    def steer(self, *request: PartLike, bound: float | None = None, opened: Sequence[Edit] | None = None) -> Change:
+        """Ask for something else on the way: "draw a cat on a green background". As `edit`.
+
+        What the new request makes no less likely stays, by `bound`, its share of the old likelihood; the rest is made
+        anew. opened: or exactly what these edits mask. Words alone leave speech and pictures of the request as they
+        are; anything else is the whole turn anew, of the same kinds.
+        """
+        words = request[0] if len(request) == 1 and isinstance(request[0], str) else None
+        steer = (
+            Steer(instructions=words) if words is not None else Steer(input=[item_to_wire(new_item("user", *request))])
+        )
+        if bound is not None:
+            steer.bound = bound
+        if opened is not None:
+            seen = self._published.step if self._published is not None else None
+            steer.opened = [edit.to_wire_place(seen) for edit in opened]
+        return Change(self._steer(steer), self._blocking)
 
     def tune(self, *, steps_left: int | None = None, temperature: float | None = None) -> Change:
         """Give all that is still open so many steps, or another temperature, from the next step on. As `edit`."""
@@ -332,6 +374,11 @@ class Response:
     async def _edit(self, edits: list[CanvasEdit]) -> int:
         return await self._link.change(events.OmniCanvasEdit(canvas_id=await self._canvas(), edits=edits))
 
+    async def _steer(self, steer: Steer) -> int:
+        step = await self._link.change(events.OmniCanvasSteer(canvas_id=await self._canvas(), steer=steer))
+        self.steers.append(steer)
+        return step
+
     async def _tune(self, steps_left: int | None, temperature: float | None) -> int:
         await self._canvas()
         assert self.id is not None
@@ -376,7 +423,7 @@ class Response:
             case events.ConversationItemInputAudioTranscriptionCompleted():
                 self._transcript = event.transcript
             case events.OmniCanvasDone():
-                self.seed, self.steps = event.seed, event.steps
+                self.seed, self.steps, self.changes = event.seed, event.steps, list(event.changes)
                 self.unmasked_per_step = list(event.unmasked_per_step)
             case events.ResponseDone():
                 self._finish(event.response)

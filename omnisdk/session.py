@@ -24,7 +24,11 @@ from omnisdk.errors import ConnectFailed, ConnectionLost, OmniError, ServerError
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import events, wire
 from omnisdk.protocol import settings as wire_settings
-from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
+from omnisdk.protocol.changes import CanvasChange as WireChange
+from omnisdk.protocol.changes import Steer, SteerChange
+from omnisdk.protocol.items import ItemReference
+from omnisdk.protocol.limits import MAX_IMAGE_BYTES, WIRE_SAMPLE_RATE_HZ
+from omnisdk.protocol.picture import Picture
 from omnisdk.protocol.sent_log import SentLog
 from omnisdk.protocol.settings import OutputModality
 from omnisdk.reconnecting import MAY_COME_BACK, Lost, Reconnect, waiting_url
@@ -38,6 +42,11 @@ CHUNK_SAMPLES = WIRE_SAMPLE_RATE_HZ // 2  # half a second of speech a frame
 MAX_UNSENT_EVENTS = 64
 ACKNOWLEDGED_EVERY = 32  # events of the server, and the end of each answer
 OUTSIDE_OMNI = ("tools", "tool_choice", "fill", "output_type")  # settings that have places of their own
+ANSWERED_BY = {
+    events.OmniCanvasEdit: "omni.canvas.edited",
+    events.OmniResponseTune: "omni.response.tuned",
+    events.OmniCanvasSteer: "omni.canvas.steered",
+}
 T = TypeVar("T")
 
 
@@ -103,6 +112,7 @@ class AsyncSession:
         self._held: list[events.ResponseCreate] = []  # not sent while the answer before is being stopped
         self._stand_ins: set[str] = set()  # items only the server has: pictures of the assistant, retold
         self._turn_ended_at: float | None = None
+        self._item_ids: list[str] = []  # of all the server's items, in their order
         self._lost: ConnectionLost | None = None
 
     async def __aenter__(self) -> AsyncSession:
@@ -145,6 +155,11 @@ class AsyncSession:
             return self.conversation.items[-1]
         return await self._add_item(item)
 
+    def show(self, picture: Image) -> None:
+        """Let the server see a picture of a camera or a screen; the next turn takes the newest one with it."""
+        shown = Picture(picture.encoded(MAX_IMAGE_BYTES))
+        self._post(events.OmniImageBufferAppend(event_id=next(self._event_ids), image=shown))
+
     def speak(self, *, sample_rate_hz: int = WIRE_SAMPLE_RATE_HZ) -> Speaking:
         """Stream speech as it is spoken; leaving the block ends the turn. An answer being made is cancelled."""
         return Speaking(self, sample_rate_hz)
@@ -162,8 +177,9 @@ class AsyncSession:
         event_id = next(self._event_ids)
         stopping = any(running.stopping for running in [*self._asked.values(), *self._running.values()])
         self._asked[event_id] = response
-        response.request = _response_create(event_id, wanted)
-        self._held.append(response.request)
+        response.request = create = _response_create(event_id, wanted)
+        response.asked = create.response or wire_settings.ResponseSettings(), ()
+        self._held.append(create)
         if not stopping:
             self._post_held()
         return response
@@ -191,20 +207,46 @@ class AsyncSession:
         """Ask the server to end a response with the best it has."""
         self._post(events.OmniResponseFinalize(event_id=next(self._event_ids), response_id=response_id))
 
-    def fork(self, canvas_id: str, seed: int | None) -> Response:
-        """A second answer that goes on from what the one on this canvas knows."""
+    def fork(self, first: Response, seed: int | None, at_step: int | None) -> Response:
+        """A second answer that goes on from what the first knows, or knew."""
         response, event_id = Response(self, asked_at=time.monotonic(), run=self.run), next(self._event_ids)
+        response.asked, response.steers = first.asked, list(first.steers)
         self._asked[event_id] = response
-        metadata = {"client_event_id": event_id}
-        self._post(events.OmniCanvasFork(event_id=event_id, canvas_id=canvas_id, seed=seed, metadata=metadata))
+        assert first.canvas_id is not None
+        fork = events.OmniCanvasFork(canvas_id=first.canvas_id, seed=seed, at_step=at_step)
+        fork.event_id, fork.metadata = event_id, {"client_event_id": event_id}
+        self._post(fork)
+        return response
+
+    def replay(self, first: Response) -> Response:
+        """The same answer again, from what its end told."""
+        assert first.asked is not None
+        wanted, item_ids = first.asked
+        response, event_id = Response(self, asked_at=time.monotonic(), run=self.run), next(self._event_ids)
+        response.steers = list(first.steers)
+        again = msgspec.structs.replace(
+            wanted,
+            conversation="none",
+            input=[ItemReference(id=item_id) for item_id in item_ids]
+            if wanted.input is msgspec.UNSET
+            else wanted.input,
+            metadata={"client_event_id": event_id},
+            omni=msgspec.structs.replace(
+                wire_settings.OmniSettings() if wanted.omni is msgspec.UNSET else wanted.omni,
+                seed=first.seed,
+                deadline_ms=None,
+                changes=_with_media(first.changes, first.steers),
+            ),
+        )
+        self._asked[event_id] = response
+        self._post(events.ResponseCreate(event_id=event_id, response=again))
         return response
 
     async def change(self, event: CanvasChange) -> int:
         """The step at which a change of an answer was made. Raises ServerError."""
         event.event_id = next(self._event_ids)
-        answered_by = "omni.canvas.edited" if isinstance(event, events.OmniCanvasEdit) else "omni.response.tuned"
-        made = await self._receipt(event, answered_by)
-        assert isinstance(made, events.OmniCanvasEdited | events.OmniResponseTuned)
+        made = await self._receipt(event, ANSWERED_BY[type(event)])
+        assert isinstance(made, events.OmniCanvasEdited | events.OmniResponseTuned | events.OmniCanvasSteered)
         return made.applied_at_step
 
     def asset_url(self, url: str) -> str:
@@ -389,6 +431,9 @@ class AsyncSession:
                 self._know_spoken(event.item_id)
             case events.InputAudioBufferCleared():
                 self._sent.cleared()
+            case events.ConversationItemAdded():
+                if event.item.id not in self._item_ids:  # it may be told again on another connection
+                    self._item_ids.append(str(event.item.id))
             case events.Error():
                 self._take_error(event)
             case events.ResponseCreated():
@@ -451,6 +496,8 @@ class AsyncSession:
         self._sent.answered(asked)
         response = self._asked.pop(asked)
         self._running[event.response.id] = response
+        if response.asked is not None and not response.asked[1]:
+            response.asked = response.asked[0], tuple(self._item_ids)
         response.feed(event)
 
     def _feed_response(self, event: events.ServerEvent) -> None:
@@ -596,6 +643,17 @@ def _session_update(
     if settings.tool_choice is not None:
         session.tool_choice = _choice(settings.tool_choice)
     return events.SessionUpdate(event_id=event_id, session=session)
+
+
+def _with_media(told: Sequence[WireChange], steers: Sequence[Steer]) -> list[WireChange]:
+    """Changes as the server told them, steering with the speech and the pictures it was asked for with."""
+    asked = iter(steers)
+    return [
+        msgspec.structs.replace(change, steer=msgspec.structs.replace(change.steer, input=next(asked).input))
+        if isinstance(change, SteerChange)
+        else change
+        for change in told
+    ]
 
 
 def _response_create(event_id: str, settings: GenerationSettings) -> events.ResponseCreate:
