@@ -28,6 +28,7 @@ MAX_CONVERSATION_MEDIA_BYTES = 64 * 1024 * 1024  # encoded speech and pictures o
 MIN_STEPS, MAX_STEPS = 1, 100
 MAX_SEED = 2**63 - 1
 MAX_CHANGE_STEP = 100_000
+MAX_SLOTS = 8  # of a canvas that a client lays out
 MAX_CHANGES = 256  # of one answer, wanted from its beginning
 
 MAX_PREFIX_PADDING_MS = 2_000  # of turn detection

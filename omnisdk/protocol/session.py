@@ -587,7 +587,7 @@ def _check_told(told: object, param: str) -> None:
 
 def _check_belongs_to_one(omni: OmniSettings) -> None:
     """Whether a session may set this. Raises ProtocolError."""
-    for name in ("given", "changes"):
+    for name in ("given", "changes", "canvas"):
         if getattr(omni, name) is not UNSET:
             raise _unsupported(
                 f"{name} came for a session; it belongs to one response; give it in response.create",

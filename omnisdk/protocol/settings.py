@@ -22,6 +22,7 @@ from omnisdk.protocol.limits import (
     MAX_SILENCE_MS,
     MAX_SLOT_LENGTH,
     MAX_SLOT_STEPS,
+    MAX_SLOTS,
     MAX_SPEED,
     MAX_STEPS,
     MAX_TEMPERATURE,
@@ -114,6 +115,18 @@ class GivenSpeech(Struct, tag_field="type", tag="speech", kw_only=True):
 Given = GivenText | GivenImage | GivenSpeech
 
 
+class CanvasSlot(Struct, kw_only=True, omit_defaults=True):
+    """A slot of an answer that the client lays out.
+
+    slot: the name of a slot of the model's recipes ("text", "image", "speech", "transcript"). length: positions; None
+    for the recipe's. beside: filled side by side with the slot before it, not after it.
+    """
+
+    slot: str
+    length: Annotated[int, Meta(ge=1, le=MAX_SLOT_LENGTH)] | None = None
+    beside: bool = False
+
+
 class OmniSettings(Struct, kw_only=True):
     """The extension. Giving it in session.update opts in to the omni.* events.
 
@@ -123,7 +136,8 @@ class OmniSettings(Struct, kw_only=True):
     steps: denoise steps of the picture, None for the recipe's. generation: the numbers of slots, by slot name; they
     go before `steps`. deadline_ms: past it the best so far is the answer. given: of one response, what stands in its
     answer from the beginning; the model fills in the rest. changes: of one response, what is changed on its way, each
-    after its number of steps, as an omni.canvas.done told it of another one: places as positions.
+    after its number of steps, as an omni.canvas.done told it: places as positions. canvas: of one response,
+    the slots of its answer in the order they are filled, in the place of output and recipe.
     """
 
     version: Literal["omni.v1"] | UnsetType = UNSET
@@ -136,6 +150,7 @@ class OmniSettings(Struct, kw_only=True):
     generation: dict[str, SlotSettings] | UnsetType = UNSET
     deadline_ms: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
     given: list[Given] | UnsetType = UNSET
+    canvas: Annotated[list[CanvasSlot], Meta(min_length=1, max_length=MAX_SLOTS)] | UnsetType = UNSET
     changes: Annotated[list[CanvasChange], Meta(max_length=MAX_CHANGES)] | UnsetType = UNSET
 
 

@@ -5,6 +5,7 @@ The same function lays out training samples, so that what is served is what was 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Literal
 
 import torch
@@ -178,7 +179,8 @@ class _Row:
         return (BEGIN_OF_SPEECH,), () if self.style.ends_inside else (END_OF_SPEECH,)
 
     def put_slots(self, recipe: Recipe) -> tuple[Slot, ...]:
-        slots = tuple(self.put_slot(slot, stage) for stage, slot in enumerate(recipe.slots))
+        stages = accumulate((not slot.beside for slot in recipe.slots[1:]), initial=0)
+        slots = tuple(self.put_slot(slot, int(stage)) for slot, stage in zip(recipe.slots, stages, strict=False))
         self.put_text(recipe.tail)
         if not self.style.ends_inside or (slots and slots[-1].modality == "image"):
             self.put_special(TURN_END)

@@ -42,6 +42,7 @@ class SlotRecipe:
     repeat_penalty: scores of tokens that stand in the slot already are divided by it (multiplied where negative).
     position_penalty: the same for late masked positions, growing up to this factor (from the 100th on).
     guidance_scale: 0 is off; scores = without + (1 + scale) * (with - without the prompt).
+    beside: filled side by side with the slot before it, not after it; each step sees what the others know.
     lead: text that stands before the slot, given. choices: where there are any, the slot says one of them: they are
         weighed against each other in one step, and its length follows from them.
     says: whose words a speech slot says and along which it lies: PROMPT, what the user wrote, or the name of an earlier
@@ -69,6 +70,7 @@ class SlotRecipe:
     repeat_penalty: float = 1.0
     position_penalty: float = 1.0
     guidance_scale: float = 0.0
+    beside: bool = False
     lead: str = ""
     choices: tuple[str, ...] = ()
     says: str | None = None

@@ -129,6 +129,7 @@ class Responses:
         items, parts = await self._read(wanted)
         turns = [*self._instructions(wanted), *turns_of(items, parts)]
         offer = Offer.of(self._rules.with_own(wanted), items)
+        offer = offer if omni.canvas is UNSET else Offer((), forced=False)  # what is laid out calls no tool
         task = None if offer.forced else choose_task(self._model, turns, omni)
         begun_with = replace(begun_with, changes=await self._changes(omni, turns if task is None else task.turns))
         self._rules.check_response(wanted)  # a turn that was heard may have been answered meanwhile

@@ -14,6 +14,7 @@ from omnisdk.protocol.settings import OmniSettings
 from runtime.diffusion.canvas import Modality
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart, Turn
+from runtime.server.layout import laid_out
 from runtime.server.model_card import NAMED_BY_INPUTS, ModelCard, makes, reads
 
 KINDS: Mapping[type[Part], Modality] = {TextPart: "text", SpeechPart: "speech", ImagePart: "image"}
@@ -57,6 +58,8 @@ def _role(item: Item) -> Role:
 def choose_task(card: ModelCard, turns: Sequence[Turn], settings: OmniSettings) -> Task:
     """What answers the last turn. Raises ProtocolError if the model cannot, or has no recipe of the wanted name."""
     assert settings.output is not UNSET
+    if settings.canvas is not UNSET:
+        return _laid_out_task(card, turns, settings)
     wanted: Sequence[Modality] = settings.output
     if settings.recipe is not UNSET and settings.recipe is not None:
         recipe = named_recipe(card, settings.recipe, "response.omni.recipe")
@@ -68,6 +71,15 @@ def choose_task(card: ModelCard, turns: Sequence[Turn], settings: OmniSettings) 
     recipe = _until_last(recipe, outputs)
     words = _words(turns[-1]) if _only_speaks(recipe) else None
     return Task(recipe, _read(card, recipe, turns), outputs, words)
+
+
+def _laid_out_task(card: ModelCard, turns: Sequence[Turn], settings: OmniSettings) -> Task:
+    """An answer whose slots the client names. What is heard is part of it only where nothing else is."""
+    assert settings.canvas is not UNSET
+    recipe = laid_out(card, _kinds(turns[-1]), settings.canvas)
+    outputs = frozenset(slot.modality for slot in recipe.slots if slot.name != "transcript") or frozenset({"text"})
+    words = _words(turns[-1]) if _only_speaks(recipe) else None
+    return Task(recipe, tuple(turns if card.max_turns is None else turns[-card.max_turns :]), outputs, words)
 
 
 def named_recipe(card: ModelCard, name: str, param: str) -> Recipe:

@@ -11,6 +11,7 @@ from omnisdk.errors import MediaError, OmniError
 from omnisdk.media import Image
 from omnisdk.response import Response
 from runtime.evaluation.picture_checks import background_of
+from runtime.training.world import BACKGROUNDS
 from tests.support.embedded import serving_embedded
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +64,7 @@ async def test_the_async_client_opens_exactly_what_it_names(url: str) -> None:
 
 
 def test_the_next_turn_takes_the_picture_that_was_shown(url: str) -> None:
-    plain = np.full((80, 80, 3), (250, 205, 60), np.uint8)
+    plain = np.full((80, 80, 3), BACKGROUNDS["yellow"], np.uint8)
     plain[20:60, 20:60] = 20
     with Client(url) as omni, omni.session(output=["text"]) as session:
         session.show(Image(plain))

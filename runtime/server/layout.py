@@ -1,0 +1,48 @@
+"""An answer that the client lays out: its slots, in the order they are filled, as a recipe."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from omnisdk.protocol import errors
+from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.settings import CanvasSlot
+from runtime.diffusion.canvas import Modality
+from runtime.engine.recipe import Recipe, SlotRecipe
+from runtime.server.model_card import ModelCard, reads
+
+PATH = "response.omni.canvas"
+NAME = "canvas"
+
+
+def laid_out(card: ModelCard, held: Collection[Modality], wanted: Sequence[CanvasSlot]) -> Recipe:
+    """The slots come from the recipes that read what the turn holds; what else a recipe says, from the one with most.
+
+    Raises ProtocolError.
+    """
+    media = set(held) - {"text"}
+    readers = [recipe for recipe in card.recipes.values() if set(reads(recipe)) - {"text"} == media]
+    names = [slot.slot for slot in wanted]
+    # The one with most of them last: its numbers go before those of others.
+    readers.sort(key=lambda recipe: len({slot.name for slot in recipe.slots} & set(names)))
+    known = {slot.name: slot for recipe in readers for slot in recipe.slots}
+    for index, name in enumerate(names):
+        if name not in known:
+            can = f"can hold {', '.join(sorted(known))}" if known else "cannot be given by this model"
+            raise _refused(
+                f"slot {name[:80]!r} came; an answer to a turn of {' and '.join(sorted(held)) or 'nothing'} {can}",
+                index,
+            )
+        if name in names[:index]:
+            raise _refused(f"slot {name!r} came twice; a canvas holds each slot once", index)
+    return replace(readers[-1], name=NAME, slots=tuple(_slot(known[slot.slot], slot) for slot in wanted))
+
+
+def _slot(recipe: SlotRecipe, wanted: CanvasSlot) -> SlotRecipe:
+    if wanted.length is None:
+        return replace(recipe, beside=wanted.beside)
+    steps = max(1, recipe.steps * wanted.length // recipe.length)
+    return replace(recipe, beside=wanted.beside, adaptive=None, length=wanted.length, steps=steps)
+
+
+def _refused(message: str, index: int) -> ProtocolError:
+    return ProtocolError(message, code=errors.UNSUPPORTED_VALUE, param=f"{PATH}[{index}].slot")
