@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from omnisdk import Box, Client, Repaint
+from omnisdk import Box, Canvas, Client, Image
 
 
 def main(first: str, second: str, path: str, url: str | None = None) -> None:
@@ -12,8 +12,8 @@ def main(first: str, second: str, path: str, url: str | None = None) -> None:
         before = omni.ask(f"draw {first}", output=["image"]).image
         assert before is not None
         width, height = before.size
-        right_half = Repaint(before, Box(width // 2, 0, width, height))
-        after = omni.ask(f"draw {second}", output=["image"], fill=right_half).image
+        right_half = Image(before.pixels, mask=Box(width // 2, 0, width, height))
+        after = omni.fill(Canvas(right_half, prompt=f"draw {second}")).wait().image
         assert after is not None
         print(f"{before.blocks(32)}\n{after.blocks(32)}")
         after.save(path)

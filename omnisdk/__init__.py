@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         UserBegan,
         UserSpoke,
     )
+    from omnisdk.canvas import Canvas
     from omnisdk.client import AsyncClient, Client, Session
     from omnisdk.conversation import Conversation, Item, Text, ToolCall, ToolResult
     from omnisdk.editing import Box, Change, Chars, Edit, Region, Span, Words
@@ -80,6 +81,7 @@ _HOME = {
     "ToolCall": "conversation",
     "Repaint": "fill",
     "Gaps": "fill",
+    "Canvas": "canvas",
     "AgentResult": "agent_events",
     "Agent": "agent",
     "AsyncClient": "client",
@@ -130,6 +132,7 @@ __all__ = [
     "AsyncSession",
     "Box",
     "Called",
+    "Canvas",
     "Change",
     "Chars",
     "Client",

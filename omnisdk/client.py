@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager
 from types import TracebackType
@@ -10,8 +11,10 @@ from typing import Any, TypeVar, Unpack, cast, overload
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from omnisdk.audio_file import Pcm
+from omnisdk.canvas import Canvas
 from omnisdk.connecting import Wire
 from omnisdk.conversation import Conversation, Item, PartLike
+from omnisdk.editing import Wait
 from omnisdk.errors import ConnectFailed, ConnectionLost, LocalRuntimeError, OmniError
 from omnisdk.fill import Gaps, Repaint
 from omnisdk.local_runtime import LocalRuntime
@@ -50,6 +53,10 @@ class AsyncClient:
         self._wire: Wire = wire
         self._runtime: LocalRuntime | None = None
         self._stack = AsyncExitStack()
+        self._filling: AsyncSession | None = None  # in which canvases are filled
+        self._filling_lock = asyncio.Lock()
+        self._entered = False
+        self.wait: Wait | None = None  # how a thread without its loop waits; set by the sync client
 
     @classmethod
     def local(cls, *, port: int = 0, start_timeout_s: float = 60.0) -> AsyncClient:
@@ -60,6 +67,7 @@ class AsyncClient:
         return client
 
     async def __aenter__(self) -> AsyncClient:
+        self._entered = True
         if self._runtime is not None:
             await self._stack.enter_async_context(self._runtime)
             self._url = self._runtime.url
@@ -71,6 +79,7 @@ class AsyncClient:
         lost = isinstance(error, ConnectionLost | ConnectFailed) and self._runtime is not None
         death = await self._runtime.death_note(wait_s=1.0) if lost and self._runtime else None
         await self._stack.aclose()
+        self._entered, self._filling = False, None
         if self._runtime is not None:
             self._url = None
         if death is not None and self._runtime is not None:
@@ -112,6 +121,23 @@ class AsyncClient:
         own = {"fill": settings.pop("fill")} if "fill" in settings else {}
         async with self.session(**settings) as session:
             return await session.ask(*parts, output=output, **own)
+
+    async def fill(self, canvas: Canvas, **settings: Unpack[SharedKeywords]) -> Response:
+        """Have what a canvas leaves open filled in: an answer that forms, to be watched, changed and awaited.
+
+        It belongs to a session that stays open as long as the client.
+        """
+        if not self._entered:
+            raise OmniError("the client is not open; use: async with AsyncClient(...) as omni")
+        async with self._filling_lock:
+            if self._filling is None or self._filling.lost:
+                self._filling = await self._stack.enter_async_context(self._filling_session())
+        return self._filling.fill(canvas, **settings)
+
+    def _filling_session(self) -> AsyncSession:
+        session = self.session()
+        session.run = self.wait
+        return session
 
     async def respond(
         self,
@@ -186,6 +212,16 @@ class Client:
     def ask(self, *parts: PartLike, **settings: Any) -> Any:
         """One question of words, Speech and Images, one finished answer; with a type as output, a value of it."""
         return self._running_portal().call(lambda: self._client.ask(*parts, **settings))
+
+    def fill(self, canvas: Canvas, **settings: Unpack[SharedKeywords]) -> Response:
+        """Have what a canvas leaves open filled in: an answer that forms, `.wait()` for the finished one."""
+        portal = self._running_portal()
+        self._client.wait = lambda coroutine: portal.call(_awaited, coroutine)
+
+        async def begun(client: AsyncClient) -> list[Response]:
+            return [await client.fill(canvas, **settings)]  # a response alone would be waited for
+
+        return self.call(begun)[0]
 
     def respond(
         self,

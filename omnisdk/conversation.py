@@ -25,9 +25,11 @@ ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 @dataclass(frozen=True)
 class Text:
-    """Written words."""
+    """Written words. In a Canvas: "{mask}" where the model fills in `gap` tokens; max_tokens: how long it may get."""
 
-    text: str
+    text: str = ""
+    max_tokens: int | None = None
+    gap: int = 1
 
     def __str__(self) -> str:
         return self.text

@@ -17,6 +17,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from omnisdk.audio_file import Pcm
+from omnisdk.canvas import Canvas
 from omnisdk.connecting import CONNECT_TIMEOUT_S, Wire, connected, realtime_url
 from omnisdk.conversation import Conversation, Item, PartLike, ToolCall, item_to_wire, new_item, reduce, spoken_words
 from omnisdk.editing import Wait
@@ -33,7 +34,7 @@ from omnisdk.protocol.sent_log import SentLog
 from omnisdk.protocol.settings import OutputModality
 from omnisdk.reconnecting import MAY_COME_BACK, Lost, Reconnect, waiting_url
 from omnisdk.response import CanvasChange, Response
-from omnisdk.settings import AnswerKeywords, AskKeywords, GenerationSettings
+from omnisdk.settings import AnswerKeywords, AskKeywords, GenerationSettings, SharedKeywords
 from omnisdk.speaking import Speaking
 from omnisdk.structured import OutputType
 from omnisdk.tools import Tool
@@ -184,6 +185,25 @@ class AsyncSession:
             self._post_held()
         return response
 
+    def fill(self, canvas: Canvas, **settings: Unpack[SharedKeywords]) -> Response:
+        """Have what a canvas leaves open filled in, beside the conversation. Returns at once, as `respond`."""
+        wanted = GenerationSettings(**settings)
+        if wanted.tools or wanted.tool_choice:
+            raise SettingsError("a canvas calls no tools; give what its parts need alone")
+        response = Response(self, asked_at=time.monotonic(), run=self.run)
+        if self._lost is not None:
+            response.fail(self._lost)
+            return response
+        create = _response_create(next(self._event_ids), wanted)
+        assert create.response is not None
+        omni = wire_settings.OmniSettings() if create.response.omni is msgspec.UNSET else create.response.omni
+        omni.canvas, omni.given = canvas.slots(), canvas.given()
+        create.response.conversation, create.response.input, create.response.omni = "none", [canvas.request()], omni
+        response.asked, response.request = (create.response, ()), create
+        self._asked[str(create.event_id)] = response
+        self._post(create)
+        return response
+
     @overload
     async def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[AskKeywords]) -> T: ...
     @overload
@@ -310,6 +330,11 @@ class AsyncSession:
             self._has_room.clear()
             await self._has_room.wait()
         self._raise_if_lost()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone."""
+        return self._lost is not None
 
     @property
     def max_speech_s(self) -> float | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from omnisdk.editing import Box, Region
 from omnisdk.errors import MediaError
 from omnisdk.media.io import read_source, shown_in_notebook
 from omnisdk.protocol.limits import MAX_IMAGE_PIXELS
@@ -33,12 +34,21 @@ class Image:
 
     Image("cat.png"), Image(jpeg_bytes), Image("https://..."), Image(array) where the array is (rows, columns) or
     (rows, columns, 1 | 3 | 4), uint8 or float in 0..1, or Image(pil_image). Transparency is laid over white.
+    In a Canvas: mask, what of it is painted anew, or Image() for a picture that is made whole.
 
     Raises MediaError for bytes that are no picture, truncated files and pictures that are too large.
     """
 
-    def __init__(self, source: str | os.PathLike[str] | bytes | ArrayLike | Pil) -> None:
-        if isinstance(source, str | os.PathLike | bytes | bytearray):
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | bytes | ArrayLike | Pil | None = None,
+        *,
+        mask: Box | Region | None = None,
+    ) -> None:
+        self.opened = mask
+        if source is None:
+            pixels = np.zeros((0, 0, 3), np.uint8)
+        elif isinstance(source, str | os.PathLike | bytes | bytearray):
             pixels = _pixels_of_file(source)
         elif _is_pil(source):
             pixels = _rgb(source, "the PIL image")
@@ -46,6 +56,11 @@ class Image:
             pixels = _pixels_of_array(np.asarray(source))
         pixels.setflags(write=False)
         self.pixels: Pixels = pixels  # (rows, columns, 3)
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing to see: Image() only stands in a Canvas."""
+        return not self.pixels.size
 
     @property
     def size(self) -> tuple[int, int]:
@@ -64,7 +79,9 @@ class Image:
         return Picture(self.encoded(max_bytes)).data_url
 
     def encoded(self, max_bytes: int) -> bytes:
-        """As PNG, or JPEG where a PNG would have more bytes. Raises MediaError if both have."""
+        """As PNG, or JPEG where a PNG would have more bytes. Raises MediaError if both have, and of a blank one."""
+        if self.blank:
+            raise MediaError("Image() has nothing to show; it only stands in a Canvas, for a picture that is made")
         if len(self.png) <= max_bytes:
             return self.png
         buffer = io.BytesIO()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from omnisdk.audio_file import DecodedAudio, Pcm, decode_audio, encode_audio, encode_wav
+from omnisdk.editing import Span
 from omnisdk.errors import MediaError
 from omnisdk.media.io import read_source, shown_in_notebook
 from omnisdk.protocol.limits import MAX_SPEECH_S, MIN_SPEECH_MS, WIRE_SAMPLE_RATE_HZ
@@ -28,26 +29,33 @@ class Speech:
 
     Speech("hello.mp3"), Speech(wav_bytes), Speech("https://..."), Speech(array, sample_rate_hz=16000) where the array
     is (num_samples,) or (num_samples, channels), int16 or float in -1..1. Of a longer recording take a part:
-    Speech("talk.m4a", start_s=60, end_s=85).
+    Speech("talk.m4a", start_s=60, end_s=85). In a Canvas: mask, what of it is said anew, or Speech() for what is said
+    whole.
 
     Raises MediaError for empty, truncated, too long or undecodable audio.
     """
 
-    __slots__ = ("pcm", "sample_rate_hz", "transcript")
+    __slots__ = ("opened", "pcm", "sample_rate_hz", "transcript")
 
     pcm: Pcm
     sample_rate_hz: int
     transcript: str | None
+    opened: Span | None
 
     def __init__(
         self,
-        source: str | os.PathLike[str] | bytes | ArrayLike,
+        source: str | os.PathLike[str] | bytes | ArrayLike | None = None,
         *,
         sample_rate_hz: int | None = None,
         start_s: float = 0.0,
         end_s: float | None = None,
         transcript: str | None = None,
+        mask: Span | None = None,
     ) -> None:
+        self.opened = mask
+        if source is None:
+            self.pcm, self.sample_rate_hz, self.transcript = np.zeros(0, np.int16), WIRE_SAMPLE_RATE_HZ, transcript
+            return
         _check_span(start_s, end_s)
         if isinstance(source, str | os.PathLike | bytes | bytearray):
             decoded, name = _decoded_part(source, start_s, end_s)
@@ -70,7 +78,7 @@ class Speech:
         """Samples known to be speech, of a model's answer or of another Speech, however long they are."""
         speech = cls.__new__(cls)
         pcm.setflags(write=False)
-        speech.pcm, speech.sample_rate_hz, speech.transcript = pcm, sample_rate_hz, transcript
+        speech.pcm, speech.sample_rate_hz, speech.transcript, speech.opened = pcm, sample_rate_hz, transcript, None
         return speech
 
     @classmethod
@@ -84,6 +92,11 @@ class Speech:
         from omnisdk.media.devices import record
 
         return cls.from_pcm(record(seconds, device), WIRE_SAMPLE_RATE_HZ)
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing to hear: Speech() only stands in a Canvas."""
+        return not len(self.pcm)
 
     @property
     def duration_s(self) -> float:

@@ -1,0 +1,104 @@
+"""An answer laid out by hand: which parts it has, what of them is known, what the model fills in.
+
+Canvas(Text("The {mask} sat on the {mask}."))
+Canvas(Image("room.png", mask=Box(10, 10, 60, 60)), prompt="a cat")
+Canvas(Speech("order.wav", mask=Span(1.2, 1.8)), prompt="two")
+Canvas(Text(max_tokens=20), Image(), prompt="a story about a fox")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from omnisdk.conversation import PartLike, Text, item_to_wire, new_item
+from omnisdk.editing import Box, Region
+from omnisdk.errors import SettingsError
+from omnisdk.media import Image, Speech
+from omnisdk.protocol import items, settings
+from omnisdk.protocol.limits import MAX_IMAGE_BYTES, WIRE_SAMPLE_RATE_HZ
+from omnisdk.protocol.picture import Picture
+
+Part = Text | Image | Speech
+
+
+@dataclass(frozen=True, init=False)
+class Canvas:
+    """Parts of one answer, each conditioned on those before it, or on all of them where they form `together`.
+
+    Text: "{mask}" is where the model fills in `gap` tokens each. Image and Speech with a source have a mask, what of
+    them is made anew; without one they are made whole. prompt: what is asked for, words or parts; None for nothing.
+    Raises SettingsError.
+    """
+
+    parts: tuple[Part, ...]
+    prompt: tuple[PartLike, ...]
+    together: bool
+
+    def __init__(
+        self, *parts: str | Part, prompt: PartLike | Sequence[PartLike] | None = None, together: bool = False
+    ) -> None:
+        if not parts:
+            raise SettingsError("a canvas has no parts; give Text(...), Image(...) or Speech(...)")
+        asked = () if prompt is None else (prompt,) if isinstance(prompt, PartLike) else tuple(prompt)
+        object.__setattr__(self, "parts", tuple(Text(part) if isinstance(part, str) else part for part in parts))
+        object.__setattr__(self, "prompt", asked)
+        object.__setattr__(self, "together", together)
+        for part in self.parts:
+            _check(part)
+
+    def slots(self) -> list[settings.CanvasSlot]:
+        """As they are laid out."""
+        return [
+            settings.CanvasSlot(slot=_name(part), length=_length(part), beside=self.together and index > 0)
+            for index, part in enumerate(self.parts)
+        ]
+
+    def given(self) -> list[settings.Given]:
+        """What of them is known."""
+        return [given for part in self.parts if (given := _given(part)) is not None]
+
+    def request(self) -> items.Item:
+        """The turn that asks for it."""
+        if not self.prompt:
+            return items.Message(role="user", content=[items.InputText(text="")])
+        return item_to_wire(new_item("user", *self.prompt))
+
+
+def _check(part: Part) -> None:
+    if isinstance(part, Text):
+        return
+    if not isinstance(part, Image | Speech):
+        raise SettingsError(f"{part!r} came as a part of a canvas; give Text(...), Image(...) or Speech(...)")
+    if part.blank and part.opened is not None:
+        raise SettingsError(f"{_name(part)} has a mask and no source; give what it is a mask of")
+    if not part.blank and part.opened is None:
+        raise SettingsError(
+            f"{_name(part)} came without a mask; say with mask=... what of it is made anew, or give it in prompt=..."
+        )
+
+
+def _name(part: Part) -> str:
+    return "text" if isinstance(part, Text) else "image" if isinstance(part, Image) else "speech"
+
+
+def _length(part: Part) -> int | None:
+    return part.max_tokens if isinstance(part, Text) else None
+
+
+def _given(part: Part) -> settings.Given | None:
+    if isinstance(part, Text):
+        return settings.GivenText(text=part.text, gap=part.gap) if part.text else None
+    if part.blank:
+        return None
+    if isinstance(part, Speech):
+        assert part.opened is not None
+        start_s, end_s = part.opened
+        pcm = part.resampled(WIRE_SAMPLE_RATE_HZ).pcm.astype("<i2").tobytes()
+        return settings.GivenSpeech(audio=pcm, ms=(1000 * start_s, 1000 * end_s))
+    mask = part.opened
+    return settings.GivenImage(
+        image_url=Picture(part.encoded(MAX_IMAGE_BYTES)),
+        box=mask if isinstance(mask, Box) else None,
+        mask_url=Picture(mask.png) if isinstance(mask, Region) else None,
+    )
