@@ -289,13 +289,11 @@ TRAINING_STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "speech-encoder": ("runtime.training.speech_encoder", ()),
     "heard": ("runtime.training.heard", ()),
     "backbone-pictures": ("runtime.training.backbone", ("pictures",)),
-    "backbone-speech": ("runtime.training.backbone", ("speech",)),
-    "backbone-hearing": ("runtime.training.backbone", ("hearing",)),
     "sentences": ("runtime.training.data.voice", ()),
     "speech-codec": ("runtime.training.speech_codec", ()),
     "harmonic-vocoder": ("runtime.training.harmonic_vocoder", ()),
     "speech-codes": ("runtime.training.speech_codes", ()),
-    "backbone-voice": ("runtime.training.backbone", ("voice",)),
+    "backbone-spoken": ("runtime.training.backbone", ("spoken",)),
     "package": ("runtime.training.package", ()),
 }
 
@@ -307,7 +305,8 @@ def train(stage: str, arguments: tuple[str, ...]) -> None:
     """Make the embedded model again, from nothing.
 
     STAGE is `all`, or one of drawings, speech, text, image-tokenizer, pictures, image-decoder, speech-encoder, heard,
-    backbone-pictures, backbone-speech, backbone-hearing, package, in this order. Each goes on where it was stopped.
+    backbone-pictures, sentences, speech-codec, harmonic-vocoder, speech-codes, backbone-spoken, package, in this order.
+    Each goes on where it was stopped.
     ARGUMENTS go to the stage itself: `omni train image-tokenizer -- --help` tells which it takes.
     """
     for name in TRAINING_STAGES if stage == "all" else (stage,):

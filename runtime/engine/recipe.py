@@ -139,7 +139,6 @@ EMBEDDED_RECIPES = by_name(
 SPEAKING_RECIPES = EMBEDDED_RECIPES | by_name(
     Recipe("text_to_text", (REPLY,)),
     Recipe("text_and_image_to_image", (PICTURE, REPLY)),
-    Recipe("speech_and_image_to_image", (TRANSCRIPT, PICTURE, REPLY)),
     Recipe("text_to_speech", (SPEECH,)),
     Recipe("text_to_text_and_speech", (REPLY, SPOKEN)),
     Recipe("text_to_image_and_speech", (PICTURE, REPLY, SPOKEN)),

@@ -7,7 +7,7 @@ from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.settings import CanvasSlot
 from runtime.diffusion.canvas import Modality
-from runtime.engine.recipe import Recipe, SlotRecipe
+from runtime.engine.recipe import PROMPT, Recipe, SlotRecipe
 from runtime.server.model_card import ModelCard, reads
 
 PATH = "response.omni.canvas"
@@ -34,7 +34,20 @@ def laid_out(card: ModelCard, held: Collection[Modality], wanted: Sequence[Canva
             )
         if name in names[:index]:
             raise _refused(f"slot {name!r} came twice; a canvas holds each slot once", index)
-    return replace(readers[-1], name=NAME, slots=tuple(_slot(known[slot.slot], slot) for slot in wanted))
+    slots = [_slot(known[slot.slot], slot) for slot in wanted]
+    slots = [_saying(slot, names[:index], held, index) for index, slot in enumerate(slots)]
+    return replace(readers[-1], name=NAME, slots=tuple(slots))
+
+
+def _saying(slot: SlotRecipe, before: Sequence[str], held: Collection[Modality], index: int) -> SlotRecipe:
+    """A speech slot that says what another one says, which stands before it; else what the turn has written."""
+    if slot.says is None or slot.says in before:
+        return slot
+    if "text" in held:
+        return replace(slot, says=PROMPT)
+    raise _refused(
+        f"slot {slot.name!r} has no words to say; lay out a text slot before it, or write them in the turn", index
+    )
 
 
 def _slot(recipe: SlotRecipe, wanted: CanvasSlot) -> SlotRecipe:

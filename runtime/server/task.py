@@ -109,22 +109,20 @@ def _check_inputs(card: ModelCard, recipe: Recipe, turns: Sequence[Turn]) -> Non
 def _fitting_recipe(card: ModelCard, turns: Sequence[Turn], wanted: Sequence[Modality]) -> Recipe:
     """The recipe that reads what the last turn holds and makes most of what is wanted and least else.
 
-    A picture shown or drawn before is read along: by a question about it, and, of models that change pictures, by a
-    wish for another one. With a picture in the turn itself words are wanted, if they are wanted at all.
+    A picture shown or drawn before is read along, unless another one is wanted. Recipes that change a picture are taken
+    only where they are named.
     """
     held = _kinds(turns[-1])
     media = [set(held) - {"text"}]
-    shown = "image" in held
-    if any(_pictures(turns)) and not shown:
+    if "image" not in wanted and any(_pictures(turns)):
         media.insert(0, media[0] | {"image"})
     for read in media:
-        draws = "image" in wanted and not (shown and "text" in wanted)
         fitting = [
             recipe
             for recipe in card.recipes.values()
             if NAMED_BY_INPUTS in recipe.name
             and set(reads(recipe)) - {"text"} == read
-            and ("image" not in read or ("image" in makes(recipe)) == draws)
+            and ("image" not in read or "image" not in makes(recipe))
         ]
         best = max(fitting, key=lambda recipe: _worth(recipe, wanted), default=None)
         if best is not None and set(makes(best)) & set(wanted):

@@ -1,9 +1,8 @@
-"""Train the backbone: `python -m runtime.training.backbone pictures`, then `… speech`, `… hearing`, `… voice`.
+"""Train the backbone: `python -m runtime.training.backbone pictures`, then `… spoken`.
 
-Stage "pictures" learns to draw and to read, from nothing or on top of an unpacked model; "speech" goes on from it with
-ears; "hearing" goes on mostly with listening, which is learnt slowest; "voice" goes on mostly with speaking. Every
-sample is a whole canvas of some recipe, laid out as it will be served, with one masking ratio a slot (a picture hidden
-entirely is common).
+Stage "pictures" learns to draw and to read, from nothing or on top of an unpacked model; "spoken" goes on from it with
+ears and a voice. Every sample is a whole canvas of some recipe, laid out as it will be served, with one masking ratio a
+slot (a picture hidden entirely is common).
 """
 
 import math
@@ -51,38 +50,21 @@ TASK_SHARES = {
         "image_to_text": 0.38,
         "text_to_text": 0.04,
     },
-    "speech": {
-        "text_to_image": 0.24,
-        "text_and_image_to_image": 0.05,
-        "image_to_text": 0.22,
-        "text_to_text": 0.03,
-        "speech_to_text": 0.24,
-        "speech_to_image": 0.22,
-    },
-    "voice": {
-        "text_to_speech": 0.5,
-        "image_to_speech": 0.15,
-        "text_to_image": 0.12,
-        "image_to_text": 0.08,
+    "spoken": {
+        "text_to_image": 0.16,
+        "text_and_image_to_image": 0.02,
+        "image_to_text": 0.18,
+        "text_to_text": 0.05,
         "speech_to_text": 0.08,
-        "speech_to_image": 0.07,
+        "speech_to_image": 0.12,
+        "text_to_speech": 0.32,
+        "image_to_speech": 0.07,
     },
-    "hearing": {"text_to_image": 0.1, "image_to_text": 0.05, "speech_to_text": 0.7, "speech_to_image": 0.15},
 }
-BEFORE = {
-    "pictures": "finished",
-    "speech": "pictures",
-    "hearing": "speech",
-    "voice": "hearing",
-}  # the run each goes on from
-STEPS = {"pictures": 1000, "speech": 480, "hearing": 200, "voice": 900}  # those of version 1, on top of version 0
-DECAY_FROM = {
-    "pictures": 0.99,
-    "speech": 0.05,
-    "hearing": 0.0,
-    "voice": 0.2,
-}  # share of the run at the full learning rate
-LEARNING_RATES = {"pictures": 0.5, "speech": 1.0, "hearing": 0.5, "voice": 1.0}  # share of the peaks
+BEFORE = {"pictures": "finished", "spoken": "pictures"}  # the run each goes on from
+STEPS = {"pictures": 1350, "spoken": 1760}  # those of version 2, on top of version 1
+DECAY_FROM = {"pictures": 0.99, "spoken": 0.1}  # share of the run at the full learning rate
+LEARNING_RATES = {"pictures": 0.5, "spoken": 0.5}  # share of the peaks
 ALL_HIDDEN = {"image": 0.35, "text": 0.5, "speech": 0.5}  # share of the slots that are hidden entirely
 HEARD_SHARES = {"kokoro": 0.35, "hibari": 0.5, "flite": 0.15}  # how often each engine is listened to
 READ_SHARES = (0.4, 0.15, 0.15, 0.15, 0.15)  # of READ_STYLES
@@ -222,8 +204,10 @@ class Curriculum:
 
     def text_to_image(self, recipe: Recipe, rng: random.Random) -> Sample:
         if rng.random() < REFUSED:
-            said, background = self._other_request(rng)
-            return self.layouter.sample(user(said), recipe, [self.pool.blank(background), UNKNOWN], rng)
+            (said, background), answer = self._other_request(rng), UNKNOWN
+            if rng.random() < 0.4:
+                background, (said, answer) = "white", small_talk(rng)
+            return self.layouter.sample(user(said), recipe, [self.pool.blank(background), answer], rng)
         scene, codes = self.pool.draw(DRAWN_STYLE, rng)
         turns = NOTHING_SAID if rng.random() < PROMPT_DROPPED else user(request_to_draw(scene, rng))
         return self.layouter.sample(turns, recipe, [codes, scene.caption], rng)

@@ -19,7 +19,7 @@ from runtime.training.speech_encoder import distorted, front_end, load_speech_en
 from runtime.training.world import Scene, parse_request
 
 MOST = 3000  # utterances of one engine
-COPIES = {"kokoro": 4, "hibari": 1, "flite": 1}  # differently distorted; the many voices are few utterances
+COPIES = {"kokoro": 3, "hibari": 1, "flite": 1}  # differently distorted; the many voices are few utterances
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from omnisdk.protocol.errors import ProtocolError
+from runtime.server.accounts import Accounts
 from runtime.server.chat.requests import ChatRequest
 from runtime.server.http_body import MAX_BODY_BYTES, read_json
+from runtime.server.keys import Limits
 from tests.support.live_server import serving
 from tests.support.scripted_engine import ScriptedEngine
 
@@ -38,6 +40,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(url: str) -
 @pytest.mark.anyio
 async def test_a_body_that_does_not_say_how_large_it_is() -> None:
     num_read = 0
+    account = Accounts(ScriptedEngine(), (), Limits()).everybody
 
     async def receive() -> Message:
         nonlocal num_read
@@ -45,7 +48,7 @@ async def test_a_body_that_does_not_say_how_large_it_is() -> None:
         return {"type": "http.request", "body": bytes(2**20), "more_body": True}
 
     with pytest.raises(ProtocolError) as refused:
-        await read_json(Request({"type": "http", "headers": []}, receive), ChatRequest)
+        await read_json(Request({"type": "http", "headers": [], "state": {"account": account}}, receive), ChatRequest)
     assert refused.value.code == "message_too_large"
     assert num_read == MAX_BODY_BYTES // 2**20 + 1
 

@@ -9,7 +9,7 @@ import pytest
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.settings import CanvasSlot
 from runtime.codecs.image import decode_image
-from runtime.engine.recipe import EMBEDDED_RECIPES
+from runtime.engine.recipe import EMBEDDED_RECIPES, PROMPT, SPEAKING_RECIPES
 from runtime.evaluation.picture_checks import background_of
 from runtime.server.layout import laid_out
 from runtime.server.model_card import ModelCard
@@ -76,3 +76,13 @@ def test_a_length_takes_its_share_of_the_steps() -> None:
     (slot,) = laid_out(CARD, ["text"], [CanvasSlot(slot="image", length=25)]).slots
     whole = next(slot for slot in EMBEDDED_RECIPES["text_to_image"].slots if slot.name == "image")
     assert (slot.length, slot.steps) == (25, max(1, whole.steps * 25 // whole.length))
+
+
+def test_speech_says_what_stands_before_it_or_what_was_written() -> None:
+    card = ModelCard("speaking", SPEAKING_RECIPES)
+    text, speech = CanvasSlot(slot="text"), CanvasSlot(slot="speech")
+    assert laid_out(card, {"text"}, [text, speech]).slots[1].says == "text"
+    assert laid_out(card, {"text"}, [speech, text]).slots[0].says == PROMPT
+    with pytest.raises(ProtocolError, match="lay out a text slot before it, or write them in the turn") as refused:
+        laid_out(card, set(), [speech])
+    assert refused.value.param == "response.omni.canvas[0].slot"
