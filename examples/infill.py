@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from omnisdk import Client, Gaps, Image
+from omnisdk import Canvas, Client, Image, Text
 
 
 def main(picture: str, words: str = "a {mask} on a {mask} background", url: str | None = None) -> None:
     with Client(url) if url else Client.local() as omni:
-        answer = omni.ask(Image(picture), "what is this?", output=["text"], fill=Gaps(words))
+        answer = omni.fill(Canvas(Text(words), prompt=[Image(picture), "what is this?"])).wait()
         print(answer.text)
 
 

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
         ServerError,
         SettingsError,
     )
-    from omnisdk.fill import Gaps, Repaint
     from omnisdk.hooks import Stopped
     from omnisdk.live import Live
     from omnisdk.mcp import mcp_tools
@@ -79,8 +78,6 @@ _HOME = {
     "Tool": "tools",
     "ToolResult": "conversation",
     "ToolCall": "conversation",
-    "Repaint": "fill",
-    "Gaps": "fill",
     "Canvas": "canvas",
     "AgentResult": "agent_events",
     "Agent": "agent",
@@ -141,7 +138,6 @@ __all__ = [
     "Conversation",
     "Edit",
     "FunctionTool",
-    "Gaps",
     "GenerationSettings",
     "Handoff",
     "Image",
@@ -157,7 +153,6 @@ __all__ = [
     "Progress",
     "Reconnect",
     "Region",
-    "Repaint",
     "Response",
     "ResponseFailed",
     "ResponseUnfinished",

@@ -16,7 +16,6 @@ from omnisdk.connecting import Wire
 from omnisdk.conversation import Conversation, Item, PartLike
 from omnisdk.editing import Wait
 from omnisdk.errors import ConnectFailed, ConnectionLost, LocalRuntimeError, OmniError
-from omnisdk.fill import Gaps, Repaint
 from omnisdk.local_runtime import LocalRuntime
 from omnisdk.media import Image, Speech
 from omnisdk.protocol.events import OmniSessionCapabilities
@@ -25,7 +24,7 @@ from omnisdk.protocol.settings import OutputModality
 from omnisdk.reconnecting import Reconnect
 from omnisdk.response import Response
 from omnisdk.session import AsyncSession
-from omnisdk.settings import AnswerKeywords, AskKeywords, GenerationSettings, SessionKeywords, SharedKeywords
+from omnisdk.settings import AnswerKeywords, GenerationSettings, SessionKeywords, SharedKeywords
 from omnisdk.speaking import Speaking
 
 T = TypeVar("T")
@@ -111,16 +110,15 @@ class AsyncClient:
         )
 
     @overload
-    async def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[AskKeywords]) -> T: ...
+    async def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[SharedKeywords]) -> T: ...
     @overload
     async def ask(
-        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[AskKeywords]
+        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[SharedKeywords]
     ) -> Response: ...
     async def ask(self, *parts: PartLike, output: Any = None, **settings: Any) -> Any:
         """One question of words, Speech and Images, one finished answer; with a type as output, a value of it."""
-        own = {"fill": settings.pop("fill")} if "fill" in settings else {}
         async with self.session(**settings) as session:
-            return await session.ask(*parts, output=output, **own)
+            return await session.ask(*parts, output=output)
 
     async def fill(self, canvas: Canvas, **settings: Unpack[SharedKeywords]) -> Response:
         """Have what a canvas leaves open filled in: an answer that forms, to be watched, changed and awaited.
@@ -144,12 +142,11 @@ class AsyncClient:
         conversation: Conversation,
         *,
         output: Sequence[OutputModality] | type[object] | None = None,
-        fill: Gaps | Repaint | Sequence[Gaps | Repaint] | None = None,
         **settings: Unpack[SharedKeywords],
     ) -> Response:
         """The finished answer to a conversation, which stays as it is: `conversation.add(answer)` is the next one."""
         async with self.session(conversation, **settings) as session:
-            return await session.respond(output=output, fill=fill)
+            return await session.respond(output=output)
 
 
 class Client:
@@ -204,10 +201,10 @@ class Client:
             yield Session(live, portal)
 
     @overload
-    def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[AskKeywords]) -> T: ...
+    def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[SharedKeywords]) -> T: ...
     @overload
     def ask(
-        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[AskKeywords]
+        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[SharedKeywords]
     ) -> Response: ...
     def ask(self, *parts: PartLike, **settings: Any) -> Any:
         """One question of words, Speech and Images, one finished answer; with a type as output, a value of it."""
@@ -228,11 +225,10 @@ class Client:
         conversation: Conversation,
         *,
         output: Sequence[OutputModality] | type[object] | None = None,
-        fill: Gaps | Repaint | Sequence[Gaps | Repaint] | None = None,
         **settings: Unpack[SharedKeywords],
     ) -> Response:
         """The finished answer to a conversation, which stays as it is: `conversation.add(answer)` is the next one."""
-        return self.call(lambda client: client.respond(conversation, output=output, fill=fill, **settings))
+        return self.call(lambda client: client.respond(conversation, output=output, **settings))
 
     def call(self, work: Callable[[AsyncClient], Awaitable[T]]) -> T:
         """What `work` gives, done with the AsyncClient behind this one, on its own thread."""
@@ -317,10 +313,10 @@ class Session:
         return self._portal.call(begun)
 
     @overload
-    def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[AskKeywords]) -> T: ...
+    def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[SharedKeywords]) -> T: ...
     @overload
     def ask(
-        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[AskKeywords]
+        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[SharedKeywords]
     ) -> Response: ...
     def ask(self, *parts: PartLike, **settings: Any) -> Any:
         """Say something and wait for the finished answer; with a type as output, for a value of that type."""

@@ -34,7 +34,7 @@ from omnisdk.protocol.sent_log import SentLog
 from omnisdk.protocol.settings import OutputModality
 from omnisdk.reconnecting import MAY_COME_BACK, Lost, Reconnect, waiting_url
 from omnisdk.response import CanvasChange, Response
-from omnisdk.settings import AnswerKeywords, AskKeywords, GenerationSettings, SharedKeywords
+from omnisdk.settings import AnswerKeywords, GenerationSettings, SharedKeywords
 from omnisdk.speaking import Speaking
 from omnisdk.structured import OutputType
 from omnisdk.tools import Tool
@@ -42,7 +42,7 @@ from omnisdk.tools import Tool
 CHUNK_SAMPLES = WIRE_SAMPLE_RATE_HZ // 2  # half a second of speech a frame
 MAX_UNSENT_EVENTS = 64
 ACKNOWLEDGED_EVERY = 32  # events of the server, and the end of each answer
-OUTSIDE_OMNI = ("tools", "tool_choice", "fill", "output_type")  # settings that have places of their own
+OUTSIDE_OMNI = ("tools", "tool_choice", "output_type")  # settings that have places of their own
 ANSWERED_BY = {
     events.OmniCanvasEdit: "omni.canvas.edited",
     events.OmniResponseTune: "omni.response.tuned",
@@ -84,8 +84,6 @@ class AsyncSession:
         self._reconnect = reconnect
         self._wire: Wire = wire
         self.settings = settings or GenerationSettings()
-        if self.settings.fill is not None:
-            raise SettingsError("fill belongs to one answer; give it to respond(...) or ask(...)")
         if self.settings.output_type is not None:
             raise SettingsError("a type as output belongs to one answer; give it to respond(...) or ask(...)")
         self.conversation = Conversation(system=None if conversation is None else conversation.system)
@@ -205,10 +203,10 @@ class AsyncSession:
         return response
 
     @overload
-    async def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[AskKeywords]) -> T: ...
+    async def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[SharedKeywords]) -> T: ...
     @overload
     async def ask(
-        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[AskKeywords]
+        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[SharedKeywords]
     ) -> Response: ...
     async def ask(self, *parts: PartLike, output: Any = None, **settings: Any) -> Any:
         """Say something and wait for the finished answer; with a type as output, for a value of that type."""
@@ -700,10 +698,7 @@ def _omni(settings: GenerationSettings, **more: Any) -> wire_settings.OmniSettin
     if settings.slots is not None:
         given["generation"] = {name: slot.given for name, slot in settings.slots.items()}
         del given["slots"]
-    omni = msgspec.convert(given, wire_settings.OmniSettings)
-    if settings.fill is not None:
-        omni.given = [part.to_wire() for part in settings.fill]
-    return omni
+    return msgspec.convert(given, wire_settings.OmniSettings)
 
 
 def _function(tool: Tool | OutputType[object]) -> wire_settings.FunctionTool:

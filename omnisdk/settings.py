@@ -17,7 +17,6 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from omnisdk.errors import SettingsError
-from omnisdk.fill import Gaps, Repaint
 from omnisdk.protocol import limits
 from omnisdk.protocol.settings import CommitRule, ConfidenceRule, OutputModality, PartialKind, Schedule
 from omnisdk.structured import OutputType
@@ -106,13 +105,7 @@ class SessionKeywords(SharedKeywords, total=False):
     output: Sequence[OutputModality] | None
 
 
-class AskKeywords(SharedKeywords, total=False):
-    """Keywords of `ask`, beside its output."""
-
-    fill: Gaps | Repaint | Sequence[Gaps | Repaint] | None
-
-
-class AnswerKeywords(AskKeywords, total=False):
+class AnswerKeywords(SharedKeywords, total=False):
     """Keywords of `respond`."""
 
     output: Sequence[OutputModality] | type[object] | OutputType[object] | None
@@ -126,8 +119,7 @@ class GenerationSettings(BaseModel):
     recipe: the model's recipe by name, whatever output says; by default it follows from what is said and wanted.
     steps: denoise steps of the picture, fewer is faster. slots: the numbers of single slots, as in
     slots={"image": SlotSettings(steps=24, temperature=0.7)}; they go before `steps`. seed: repeats an answer.
-    tools: functions the model may call; tool_choice: "auto", "none", "required" or the name of one. fill: what stands
-    in the answer from the beginning, Gaps("two {mask} on blue") or Repaint(image, Box(...)); of one answer only.
+    tools: functions the model may call; tool_choice: "auto", "none", "required" or the name of one.
     partials: what a partial shows. partial_every: one partial each so many steps. deadline_ms: best so far by then.
 
     Raises SettingsError for an unknown name or a value out of range.
@@ -146,7 +138,6 @@ class GenerationSettings(BaseModel):
     output_type: OutputType[object] | None = None
     tools: tuple[Tool, ...] | None = None
     tool_choice: str | None = None
-    fill: tuple[Gaps | Repaint, ...] | None = None
 
     def __init__(
         self,
@@ -161,13 +152,12 @@ class GenerationSettings(BaseModel):
         deadline_ms: int | None = None,
         tools: Sequence[Tool] | None = None,
         tool_choice: str | None = None,
-        fill: Gaps | Repaint | Sequence[Gaps | Repaint] | None = None,
         **unknown: object,
     ) -> None:
         plain = output is None or isinstance(output, str | Sequence)
         form = None if plain else output if isinstance(output, OutputType) else OutputType(cast(type[object], output))
-        if form is not None and (tools or tool_choice or fill):
-            raise SettingsError("an answer of a type calls no tools and fills no gaps; ask for one thing at a time")
+        if form is not None and (tools or tool_choice):
+            raise SettingsError("an answer of a type calls no tools; ask for one thing at a time")
         try:
             super().__init__(
                 output=output if plain else None,
@@ -181,7 +171,6 @@ class GenerationSettings(BaseModel):
                 deadline_ms=deadline_ms,
                 tools=tools,
                 tool_choice=tool_choice,
-                fill=(fill,) if isinstance(fill, Gaps | Repaint) else fill,
                 **unknown,
             )
         except ValidationError as error:

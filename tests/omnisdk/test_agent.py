@@ -9,11 +9,11 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from omnisdk.agent import Agent, AgentResult, Called, Handoff, ModelRequest, Progress
+from omnisdk.canvas import Canvas
 from omnisdk.client import AsyncClient, Client
-from omnisdk.conversation import Conversation, ToolCall, ToolResult
+from omnisdk.conversation import Conversation, Text, ToolCall, ToolResult
 from omnisdk.editing import Box
 from omnisdk.errors import OmniError, SettingsError
-from omnisdk.fill import Gaps, Repaint
 from omnisdk.hooks import Stopped
 from omnisdk.media import Image
 from omnisdk.response import Partial, Response
@@ -154,8 +154,9 @@ async def test_the_wrong_kind_of_client(client: AsyncClient) -> None:
 
 
 async def test_what_fills_an_answer_reaches_the_engine(client: AsyncClient, engine: ScriptedEngine) -> None:
-    picture = Image(np.zeros((8, 8, 3), np.uint8))
-    await client.ask("a cat", fill=[Gaps("a {mask}"), Repaint(picture, Box(0, 0, 4, 4))])
+    picture = Image(np.zeros((8, 8, 3), np.uint8), mask=Box(0, 0, 4, 4))
+    async with client:
+        await (await client.fill(Canvas(Text("a {mask}"), picture, prompt="a cat")))
     text, image = engine.submitted[-1].given
     assert text == GivenText("text", ("a ", ""))
     assert isinstance(image, GivenImage)
@@ -165,8 +166,8 @@ async def test_what_fills_an_answer_reaches_the_engine(client: AsyncClient, engi
 async def test_wrong_settings(client: AsyncClient) -> None:
     with pytest.raises(SettingsError, match="tools"):
         client.session(tools=[print])
-    with pytest.raises(SettingsError, match="fill"):
-        await client.ask("x", fill=["a {mask}"])
+    with pytest.raises(SettingsError, match="a canvas has no parts"):
+        await client.fill(Canvas())
 
 
 def test_without_an_event_loop(server: tuple[str, ScriptedEngine]) -> None:
