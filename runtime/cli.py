@@ -294,6 +294,7 @@ TRAINING_STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "harmonic-vocoder": ("runtime.training.harmonic_vocoder", ()),
     "speech-codes": ("runtime.training.speech_codes", ()),
     "backbone-spoken": ("runtime.training.backbone", ("spoken",)),
+    "backbone-talking": ("runtime.training.backbone", ("talking",)),
     "package": ("runtime.training.package", ()),
 }
 
@@ -305,8 +306,8 @@ def train(stage: str, arguments: tuple[str, ...]) -> None:
     """Make the embedded model again, from nothing.
 
     STAGE is `all`, or one of drawings, speech, text, image-tokenizer, pictures, image-decoder, speech-encoder, heard,
-    backbone-pictures, sentences, speech-codec, harmonic-vocoder, speech-codes, backbone-spoken, package, in this order.
-    Each goes on where it was stopped.
+    backbone-pictures, sentences, speech-codec, harmonic-vocoder, speech-codes, backbone-spoken, backbone-talking,
+    package, in this order. Each goes on where it was stopped.
     ARGUMENTS go to the stage itself: `omni train image-tokenizer -- --help` tells which it takes.
     """
     for name in TRAINING_STAGES if stage == "all" else (stage,):

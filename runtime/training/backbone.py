@@ -1,8 +1,8 @@
-"""Train the backbone: `python -m runtime.training.backbone pictures`, then `… spoken`.
+"""Train the backbone: `python -m runtime.training.backbone pictures`, then `… spoken`, then `… talking`.
 
 Stage "pictures" learns to draw and to read, from nothing or on top of an unpacked model; "spoken" goes on from it with
-ears and a voice. Every sample is a whole canvas of some recipe, laid out as it will be served, with one masking ratio a
-slot (a picture hidden entirely is common).
+ears and a voice; "talking" goes on mostly with words and speech alone. Every sample is a whole canvas of some recipe,
+laid out as it will be served, with one masking ratio a slot (a picture hidden entirely is common).
 """
 
 import math
@@ -60,11 +60,20 @@ TASK_SHARES = {
         "text_to_speech": 0.32,
         "image_to_speech": 0.07,
     },
+    "talking": {
+        "text_to_text": 0.33,
+        "text_to_speech": 0.37,
+        "image_to_speech": 0.05,
+        "text_to_image": 0.07,
+        "image_to_text": 0.07,
+        "speech_to_text": 0.05,
+        "speech_to_image": 0.06,
+    },
 }
-BEFORE = {"pictures": "finished", "spoken": "pictures"}  # the run each goes on from
-STEPS = {"pictures": 1350, "spoken": 1760}  # those of version 2, on top of version 1
-DECAY_FROM = {"pictures": 0.99, "spoken": 0.1}  # share of the run at the full learning rate
-LEARNING_RATES = {"pictures": 0.5, "spoken": 0.5}  # share of the peaks
+BEFORE = {"pictures": "finished", "spoken": "pictures", "talking": "spoken"}  # the run each goes on from
+STEPS = {"pictures": 1350, "spoken": 1760, "talking": 330}  # those of version 2, on top of version 1
+DECAY_FROM = {"pictures": 0.99, "spoken": 0.1, "talking": 0.1}  # share of the run at the full learning rate
+LEARNING_RATES = {"pictures": 0.5, "spoken": 0.5, "talking": 0.25}  # share of the peaks
 ALL_HIDDEN = {"image": 0.35, "text": 0.5, "speech": 0.5}  # share of the slots that are hidden entirely
 HEARD_SHARES = {"kokoro": 0.35, "hibari": 0.5, "flite": 0.15}  # how often each engine is listened to
 READ_SHARES = (0.4, 0.15, 0.15, 0.15, 0.15)  # of READ_STYLES
@@ -235,7 +244,7 @@ class Curriculum:
 
     def text_to_text(self, recipe: Recipe, rng: random.Random) -> Sample:
         """Small talk, and the caption of what was asked to be drawn."""
-        if rng.random() < 0.6:
+        if rng.random() < 0.35:
             said, answer = small_talk(rng)
         elif rng.random() < 0.3:
             said, answer = self._other_request(rng)[0], UNKNOWN

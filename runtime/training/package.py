@@ -19,7 +19,7 @@ from runtime.training.speech_encoder import front_end
 from runtime.training.text import text_codec
 
 
-def trained_model(cache: Path, stage: str = "spoken") -> OmniModel:
+def trained_model(cache: Path, stage: str = "talking") -> OmniModel:
     """The model as the runs in the cache left it."""
     codec = text_codec(cache)
     vocabulary = vocabulary_of(codec)
@@ -47,7 +47,7 @@ def decoder_run(cache: Path) -> str:
 @click.command()
 @click.option("--cache", type=click.Path(path_type=Path), default=cache_folder, show_default="the training cache")
 @click.option("--out", type=click.Path(path_type=Path), default=EMBEDDED, show_default="the package's own folder")
-@click.option("--stage", default="spoken", show_default=True, help="the backbone run to take")
+@click.option("--stage", default="talking", show_default=True, help="the backbone run to take")
 def main(cache: Path, out: Path, stage: str) -> None:
     """Write the model folder."""
     save_model(trained_model(cache, stage), out, SPEECH_CONFIG)
