@@ -45,9 +45,10 @@ def test_the_one_in_the_readme(tmp_path: Path) -> None:
 def test_the_embedded_models_own() -> None:
     file = read_model_file(find_model_file(EMBEDDED_MODEL))
     assert isinstance(file.parts.backbone, BackboneSource)
-    assert file.parts.backbone.config["num_hidden_layers"] == 5
+    assert file.parts.backbone.config["num_hidden_layers"] == 7
     assert file.parts.speech_decoder is None
-    assert file.ids.image == (670, 2718)
+    assert file.ids.speech == (670, 1694)
+    assert file.ids.image == (1694, 3742)
     assert file.image_sizes == ImageSizes(80, 80)
     assert (file.dtype, file.fidelity) == ("float32", "corrected")
 

@@ -34,13 +34,14 @@ def test_the_background_follows_another_request(at_step: int) -> None:
 
 
 def test_what_is_as_good_for_the_new_request_stays() -> None:
-    crank = steered("draw a cat on a blue background", "draw a pizza on a blue background", 8, 1)
+    crank = steered("draw a dog on a blue background", "draw a lemon on a blue background", 8, 1)
     crank.turn(1)
     (response,) = crank.engine._active.values()
     kept = ~response.canvas.masked[response.canvas.slot("image").positions].view(10, 10)
-    assert 10 < int(kept.sum()) < 90
-    # The corners are background in both; what the cat covered is opened sooner.
-    assert kept[[0, 0, 9, 9], [0, 9, 0, 9]].float().mean() > 0.5 > kept[3:7, 3:7].float().mean()
+    rim = torch.ones(10, 10, dtype=torch.bool)
+    rim[1:9, 1:9] = False
+    # The rim is background in both; what the dog covered is opened sooner.
+    assert kept[rim].float().mean() > 0.25 > kept[3:7, 3:7].float().mean()
     assert background_of(picture_of(crank.finished("r"))) == "blue"
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from runtime import cli
 from runtime.engine.engine import Engine
-from runtime.engine.model import OmniModel
+from runtime.engine.model import OmniModel, save_model
 from runtime.engine.recipe import PUBLISHED_RECIPES
 from runtime.engine.request import SpeechPart
 from runtime.evaluation.published import conduct, recogniser
@@ -24,7 +24,7 @@ from runtime.evaluation.published.commands import COMMANDS
 from runtime.training.data.scenes import blank
 from runtime.training.world import BACKGROUNDS, random_scene, request_to_draw
 from tests.support.scripted_engine import ScriptedEngine
-from tests.support.tiny_model import tiny_model
+from tests.support.tiny_model import SPEECH_ENCODER, tiny_model
 
 
 def omni_eval(*arguments: object) -> Result:
@@ -185,7 +185,9 @@ def test_judges_and_models_that_are_missing_are_told_before_anything_is_drawn(tm
     out = tmp_path / "out"
     assert "--clip" in omni_eval("text-to-image", data, "--out", out, "--judge", "clip").output
     assert "no model" in omni_eval("text-to-image", data, "--out", out, "--model", tmp_path).output
-    assert "no recipe tts or text_to_speech" in omni_eval("tts", data, "--out", out).output
+    save_model(tiny_model(), tmp_path / "mute", SPEECH_ENCODER)
+    arguments = ("--out", out, "--model", tmp_path / "mute")
+    assert "no recipe tts or text_to_speech" in omni_eval("tts", data, *arguments).output
     assert not out.exists()
 
 
