@@ -60,7 +60,8 @@ class TestOpenaiNode:
             seen = run(program, https, spoken, picture, output, authority=authority)
         assert [answer["status"] for answer in seen["answers"]] == ["completed"] * 5
         assert len(seen["transcript"].split()) > 2
-        assert seen["answers"][0]["output"][0]["omni"]["images"]
+        if output == "text":  # who asks for sound alone is told of no pictures
+            assert seen["answers"][0]["output"][0]["omni"]["images"]
         assert seen["answers"][2]["output"][0]["content"][0]["text"]
         assert seen["calls"] == [{"name": "set_light", "arguments": {"room": "hall", "state": "off"}}]
         assert seen["interrupted"] == "cancelled"
