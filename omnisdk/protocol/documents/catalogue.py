@@ -60,7 +60,7 @@ class Event:
 
 
 def events() -> list[Event]:
-    """In the order of the file: the client's, then the server's."""
+    """In the order of the unions: the client's, then the server's."""
     return [Event(described(kind), "client") for kind in get_args(ClientEvent)] + [
         Event(described(kind), "server") for kind in get_args(KnownServerEvent)
     ]

@@ -16,7 +16,7 @@ def test_every_event_has_a_name_of_its_own(union: object) -> None:
 
 def test_every_event_class_belongs_to_a_union() -> None:
     listed = {*get_args(ClientEvent), *get_args(KnownServerEvent)}
-    bases = (events._FromClient, events._FromServer)
+    bases = (events.FromClient, events.FromServer)
     written = {
         kind
         for kind in vars(events).values()
