@@ -134,7 +134,8 @@ class AsyncClient:
 
     def _filling_session(self) -> AsyncSession:
         session = self.session()
-        session.run = self.wait
+        if self.wait is not None:
+            session.wait_with(self.wait)
         return session
 
     async def respond(
@@ -196,7 +197,7 @@ class Client:
         """A live session: `with omni.session(output=["image"]) as session:`."""
         portal = self._running_portal()
         live = portal.call(lambda: self._client.session(conversation, **settings))
-        live.run = lambda coroutine: portal.call(_awaited, coroutine)
+        live.wait_with(lambda coroutine: portal.call(_awaited, coroutine))
         with portal.wrap_async_context_manager(live):
             yield Session(live, portal)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import msgspec
 import websockets
@@ -28,6 +28,13 @@ def realtime_url(url: str) -> str:
         raise ConnectFailed(f"{url!r} is no server address; give one like ws://127.0.0.1:8765")
     path = parts.path if parts.path not in ("", "/") else REALTIME_PATH
     return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
+
+
+def asset_url(session_url: str, url: str) -> str:
+    """Where something of the server's can be fetched, which it named by `url`."""
+    parts = urlsplit(session_url)
+    scheme = "https" if parts.scheme == "wss" else "http"
+    return urljoin(urlunsplit((scheme, parts.netloc, "", "", "")), url)
 
 
 async def connected(url: str, api_key: str | None, form: Wire) -> ClientConnection:

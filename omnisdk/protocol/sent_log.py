@@ -32,7 +32,7 @@ class SentLog:
     def __iter__(self) -> Iterator[ClientEvent]:
         return iter(list(self._events))
 
-    def __contains__(self, event_id: str) -> bool:
+    def __contains__(self, event_id: object) -> bool:
         return any(event.event_id == event_id for event in self._events)
 
     def note(self, event: ClientEvent) -> None:
@@ -61,6 +61,11 @@ class SentLog:
         oldest = next((event for event in self._events if isinstance(event, InputAudioBufferClear)), None)
         if oldest is not None and oldest.event_id is not None:
             self.answered(oldest.event_id)
+
+    def forget_audio(self) -> None:
+        """It is not to be sent again."""
+        self._events = [event for event in self._events if not isinstance(event, InputAudioBufferAppend)]
+        self._num_audio_bytes = 0
 
     def after(self, event_id: str | None) -> list[ClientEvent]:
         """What was sent after the event of this id; None for all."""

@@ -49,6 +49,12 @@ def test_of_sound_without_end_the_last_minute_is_kept() -> None:
     assert ids(log) == list(range(40, 100))
 
 
+def test_audio_that_is_not_to_be_sent_again() -> None:
+    log = log_of(append(1), create(2), append(3))
+    log.forget_audio()
+    assert ids(log) == [2]
+
+
 def test_a_cleared_buffer_ends_the_turn() -> None:
     log = log_of(append(1), events.InputAudioBufferClear(event_id="client_event_2"), append(3))
     log.cleared()
