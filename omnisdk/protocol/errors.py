@@ -46,6 +46,11 @@ RESUME_EXPIRED = "session_resume_expired"
 RESUME_UNSUPPORTED = "unsupported_session_resume"
 RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
 
+# The server cannot now, and may soon
+OVERLOADED = "overloaded"
+SHUTTING_DOWN = "shutting_down"
+GENERATION_FAILED = "generation_failed"
+
 INVALID_REQUEST = "invalid_request_error"
 RATE_LIMIT = "rate_limit_error"
 SERVER_ERROR = "server_error"

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from omnisdk.protocol.items import ImageRef, Item
 
 ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
-EarlyEnd = Literal["finalized", "deadline"]
+EarlyEnd = Literal["finalized", "deadline", "max_output_tokens"]
 
 
 class FailureCause(Struct, kw_only=True, omit_defaults=True):
@@ -19,7 +19,10 @@ class FailureCause(Struct, kw_only=True, omit_defaults=True):
 
 
 class StatusDetails(Struct, kw_only=True, omit_defaults=True):
-    """Why a response ended as it did. reason: "client_cancelled" for a cancelled one."""
+    """Why a response ended as it did.
+
+    reason: "client_cancelled" or "turn_detected" for a cancelled one, "max_output_tokens" for one that was cut short.
+    """
 
     type: ResponseStatus
     reason: str | None = None

@@ -299,7 +299,7 @@ class DenoisingEngine:
     def _admit(self, waiting: Waiting) -> None:
         request = waiting.request
         if (busy := self._too_busy_for(request)) is not None:
-            waiting.refuse("failed", busy)
+            waiting.refuse("failed", busy, overloaded=True)
             return
         try:
             admitted = self._admission.admit(request)

@@ -61,6 +61,7 @@ class SlotState:
 
     tokens: (length,) int64 ids, -1 where masked. confidence: (length,) float32.
     text, spans: a text slot's reading, "▒" for each masked position. Trailing padding is not part of it.
+    full: whether no end stands in a text slot: what it says may have been cut by its length.
     paint: paints an image slot as far as this snapshot knows it: (height, width, 3) uint8. None: nothing to see yet.
     grid: rows, columns of an image slot.
     sound: says a speech slot that is complete; None if it says nothing. speaker: says one while it is being made;
@@ -73,6 +74,7 @@ class SlotState:
     confidence: NDArray[np.float32]
     text: str | None = None
     spans: tuple[TextSpan, ...] = ()
+    full: bool = False
     paint: Callable[[], NDArray[np.uint8]] | None = None
     grid: tuple[int, int] | None = None
     sound: Callable[[], Sound | None] | None = None
@@ -150,6 +152,7 @@ class Finished:
 
     status: completed; cancelled (by `cancel`); incomplete (committed early by `finalize` or its deadline);
         failed, then `error` says why and slots may be empty.
+    overloaded: whether it failed because of all the others: asked later it may be made.
     record: how it was made, of what was laid out.
     steps: run; planned_steps: those of the recipe, more than `steps` where a deadline or `tune` left some out.
     """
@@ -162,6 +165,7 @@ class Finished:
     planned_steps: int = 0
     unmasked_per_step: tuple[int, ...] = ()
     error: str | None = None
+    overloaded: bool = False
     record: Record | None = None
 
     def painted(self) -> "Finished":

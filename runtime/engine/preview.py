@@ -101,6 +101,7 @@ class Previewer:
             confidence=canvas.confidence[slot.positions].clone().numpy(),
             text=reading.text if reading else None,
             spans=reading.spans if reading else (),
+            full=reading is not None and len(canvas.said(slot)) == slot.length,
             grid=grid(slot) if slot.modality == "image" else None,
             sound=partial(self.speak, canvas, slot) if speaks else None,
             speaker=self._speaker if speaks else None,

@@ -25,9 +25,10 @@ class Waiting:
     def request_id(self) -> str:
         return self.request.request_id
 
-    def refuse(self, status: Status, error: str | None = None) -> None:
+    def refuse(self, status: Status, error: str | None = None, *, overloaded: bool = False) -> None:
         """The end of a request that never had a canvas."""
-        deliver(self.sink, Finished(self.request_id, status, (), Usage(), steps=0, error=error))
+        end = Finished(self.request_id, status, (), Usage(), steps=0, error=error, overloaded=overloaded)
+        deliver(self.sink, end)
 
 
 class WaitingRoom:
@@ -49,7 +50,8 @@ class WaitingRoom:
     def enter(self, waiting: Waiting) -> None:
         """Takes it in, or refuses it when all places are taken: better at once than after its deadline."""
         if len(self._waiting) >= self._places:
-            waiting.refuse("failed", f"overloaded: {len(self)} requests are waiting already; try again later")
+            told = f"overloaded: {len(self)} requests are waiting already; try again later"
+            waiting.refuse("failed", told, overloaded=True)
         else:
             self._waiting.append(waiting)
 

@@ -6,7 +6,7 @@ speech → content_part.done → conversation.item.done → output_item.done →
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,11 +15,11 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
-from omnisdk.protocol import events
+from omnisdk.protocol import errors, events
 from omnisdk.protocol.audio import PCM, Encoding
 from omnisdk.protocol.events import ServerEvent
 from omnisdk.protocol.items import ImageRef, Item, ItemOmni, Message
-from omnisdk.protocol.response import FailureCause, Response, ResponseOmni, StatusDetails
+from omnisdk.protocol.response import EarlyEnd, FailureCause, Response, ResponseOmni, StatusDetails
 from omnisdk.protocol.session import SessionRules
 from omnisdk.protocol.settings import OmniSettings
 from runtime.codecs.image import encode_png
@@ -30,14 +30,16 @@ from runtime.server.assets import AssetStore
 from runtime.server.capabilities import details_of
 from runtime.server.changing import told_changes
 from runtime.server.content import Content, Spoken, Written
+from runtime.server.generation import was_cut
 from runtime.server.hearing import Heard, tell_heard
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox
 from runtime.server.partials import PNG, PartialStream, fits_a_frame
 from runtime.server.places import Board, Readings
+from runtime.server.task import REPLY, TRANSCRIPT
 from runtime.server.usage import usage_of
 
-TRANSCRIPT, REPLY = "transcript", "text"
+CUT: EarlyEnd = "max_output_tokens"
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class Answer:
         self.finalized = False  # whether the client asked for an early end
         self.cancelled = False  # whether its end was asked for
         self.interrupted = False  # whether the user spoke into it
+        self.cut = False  # whether max_output_tokens ended what it says
         self.spent = Usage()  # on the way to it: hearing what was said, choosing a tool
         self.parts: tuple[Part, ...] = ()  # what was answered, for the turns to come
         self.asked: list[tuple[int, tuple[Turn, ...]]] = []  # what is answered, from which step on
@@ -222,6 +225,8 @@ class Answer:
 
     def _finish(self, finished: Finished) -> None:
         whole = finished.status in ("completed", "incomplete")
+        if finished.status == "completed" and was_cut(finished.slots, self.plan.response.max_output_tokens):
+            self.cut, finished = True, replace(finished, status="incomplete")
         if whole:
             self._tell_last_partial(finished)
             self._settle(finished.slots)
@@ -302,7 +307,7 @@ class Answer:
         response = msgspec.structs.replace(
             self.plan.response,
             status=finished.status,
-            status_details=_details(finished, self.interrupted),
+            status_details=self._details(finished),
             output=output,
             usage=usage_of(self.spent + finished.usage),
             omni=self._omni(finished, refs),
@@ -311,8 +316,17 @@ class Answer:
 
     def _omni(self, finished: Finished, refs: list[ImageRef]) -> ResponseOmni | msgspec.UnsetType:
         if finished.status == "incomplete":
-            return ResponseOmni(reason="finalized" if self.finalized else "deadline", images=refs)
+            early: EarlyEnd = "finalized" if self.finalized else "deadline"
+            return ResponseOmni(reason=CUT if self.cut else early, images=refs)
         return ResponseOmni(images=refs) if refs else UNSET
+
+    def _details(self, finished: Finished) -> StatusDetails:
+        if finished.status == "failed":
+            return StatusDetails(type="failed", error=_cause(finished))
+        reason = None
+        if finished.status == "cancelled":
+            reason = "turn_detected" if self.interrupted else "client_cancelled"
+        return StatusDetails(type=finished.status, reason=CUT if self.cut else reason)
 
     @property
     def _id(self) -> str:
@@ -330,11 +344,9 @@ def _layout(slot: SlotState) -> events.SlotLayout:
     )
 
 
-def _details(finished: Finished, interrupted: bool) -> StatusDetails:
-    if finished.status == "failed":
-        cause = FailureCause(
-            type="server_error", code="generation_failed", message=finished.error or "the model failed at this answer"
-        )
-        return StatusDetails(type="failed", error=cause)
-    reason = "turn_detected" if interrupted else "client_cancelled"
-    return StatusDetails(type=finished.status, reason=reason if finished.status == "cancelled" else None)
+def _cause(finished: Finished) -> FailureCause:
+    return FailureCause(
+        type=errors.SERVER_ERROR,
+        code=errors.OVERLOADED if finished.overloaded else errors.GENERATION_FAILED,
+        message=finished.error or "the model failed at this answer",
+    )

@@ -63,4 +63,4 @@ class CallAnswer(Answer):
             events.ResponseFunctionCallArgumentsDone(**place, name=self._name, arguments=arguments),
         )
         self.parts = (TextPart(called(self._name, arguments)),)
-        return self._item(arguments, "completed")
+        return self._item(arguments, "incomplete" if self.cut else "completed")

@@ -19,7 +19,7 @@ from runtime.server.accounts import RateLimitError
 from runtime.server.assets import AssetStore
 from runtime.server.auth import Admitted, Door, Refusal
 from runtime.server.event_socket import CLOSE_TIMEOUT_S, EventSocket, Sent
-from runtime.server.http_errors import error_response
+from runtime.server.http_errors import RETRY_AFTER_S, error_response
 from runtime.server.live_session import GOING_AWAY, IDLE, SLOW_CONSUMER, LiveSession
 from runtime.server.metrics import Metrics
 from runtime.server.model_card import ModelCard
@@ -183,7 +183,9 @@ def select_subprotocol(offered: Sequence[str]) -> str | None:
 def refusal_response(refused: Refusal) -> JSONResponse:
     kind = "server_error" if refused.status >= 500 else errors.INVALID_REQUEST
     body = {"error": {"type": kind, "code": refused.code, "message": refused.message, "param": None}}
-    return JSONResponse(body, refused.status, headers={"Retry-After": "5"} if refused.status == 503 else None)
+    return JSONResponse(
+        body, refused.status, headers={"Retry-After": str(RETRY_AFTER_S)} if refused.status == 503 else None
+    )
 
 
 @contextmanager

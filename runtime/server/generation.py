@@ -1,6 +1,8 @@
 """The numbers a client may change: checked against the model, and put into its recipe."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -9,10 +11,13 @@ from omnisdk.protocol import errors
 from omnisdk.protocol import settings as wire
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.settings import OmniSettings, SlotSettings, TokenLimit
+from runtime.engine.output import SlotState
 from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.engine.truncation import Truncation
 from runtime.server.model_card import ModelCard
-from runtime.server.task import named_recipe
+from runtime.server.task import TRANSCRIPT, named_recipe
+
+S = TypeVar("S", SlotRecipe, SlotState)
 
 
 def check_generation(card: ModelCard, omni: OmniSettings | UnsetType, path: str) -> None:
@@ -58,13 +63,25 @@ def truncation_of(wanted: wire.Truncation | UnsetType | None) -> Truncation:
 
 
 def limited(recipe: Recipe, max_tokens: TokenLimit) -> Recipe:
-    """The recipe with no slot of text longer than `max_tokens`."""
+    """The recipe with no slot of written text longer than `max_tokens`."""
     if max_tokens == "inf":
         return recipe
-    return replace(recipe, slots=tuple(_limited(slot, max_tokens) for slot in recipe.slots))
+    written = _written(recipe.slots)
+    slots = (_limited(slot, max_tokens) if slot in written else slot for slot in recipe.slots)
+    return replace(recipe, slots=tuple(slots))
+
+
+def was_cut(slots: Sequence[SlotState], max_tokens: TokenLimit) -> bool:
+    """Whether what is written stops at `max_tokens` without an end."""
+    return any(slot.full and len(slot.tokens) == max_tokens for slot in _written(slots))
+
+
+def _written(slots: Sequence[S]) -> list[S]:
+    """The text that is the answer. What was heard is that only where nothing comes after it."""
+    return [slot for slot in slots if slot.modality == "text" and (slot.name != TRANSCRIPT or slot is slots[-1])]
 
 
 def _limited(slot: SlotRecipe, max_tokens: int) -> SlotRecipe:
-    if slot.modality != "text" or slot.length <= max_tokens:
+    if slot.length <= max_tokens:
         return slot
     return replace(slot, length=max_tokens, steps=max(1, slot.steps * max_tokens // slot.length))

@@ -14,8 +14,14 @@ from runtime.server.accounts import Account, RateLimitError
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
-GENERATION_FAILED = "generation_failed"
-STATUS_OF_CODE = {errors.MESSAGE_TOO_LARGE: 413, UNSUPPORTED_MEDIA_TYPE: 415, errors.RATE_LIMIT_EXCEEDED: 429}
+STATUS_OF_CODE = {
+    errors.MESSAGE_TOO_LARGE: 413,
+    UNSUPPORTED_MEDIA_TYPE: 415,
+    errors.RATE_LIMIT_EXCEEDED: 429,
+    errors.OVERLOADED: 503,
+    errors.SHUTTING_DOWN: 503,
+}
+RETRY_AFTER_S = 5  # of a 503; nobody knows when there will be room
 CLIENT_GONE_STATUS = 499  # nobody reads it but the log
 
 
@@ -38,8 +44,9 @@ def told(endpoint: Endpoint) -> Endpoint:
 
 
 def error_response(error: ProtocolError) -> JSONResponse:
-    status = 500 if error.kind == errors.SERVER_ERROR else STATUS_OF_CODE.get(error.code, 400)
-    headers = {"Retry-After": str(error.wait_s)} if isinstance(error, RateLimitError) else None
+    status = STATUS_OF_CODE.get(error.code, 500 if error.kind == errors.SERVER_ERROR else 400)
+    wait_s = error.wait_s if isinstance(error, RateLimitError) else RETRY_AFTER_S if status == 503 else None
+    headers = None if wait_s is None else {"Retry-After": str(wait_s)}
     return JSONResponse({"error": error_body(error)}, status, headers)
 
 
@@ -47,9 +54,9 @@ def error_body(error: ProtocolError) -> dict[str, str | None]:
     return {"type": error.kind, "code": error.code, "message": error.message, "param": error.param}
 
 
-def not_made(message: str) -> ProtocolError:
+def not_made(message: str, code: str = errors.GENERATION_FAILED) -> ProtocolError:
     """The model failed, or ended before it was done."""
-    return ProtocolError(message, code=GENERATION_FAILED, kind=errors.SERVER_ERROR)
+    return ProtocolError(message, code=code, kind=errors.SERVER_ERROR)
 
 
 def account_of(request: Request) -> Account:

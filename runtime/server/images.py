@@ -5,9 +5,9 @@ With `stream`, partial pictures come as server-sent events before the finished o
 
 import asyncio
 import base64
+import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,16 +19,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from omnisdk.protocol import errors, limits
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.settings import DEFAULT_OMNI, OmniSettings, merged
-from runtime.codecs.image import ImageError, decode_image, encode_png
-from runtime.engine.engine import Engine
+from runtime.codecs.image import ImageError, decode_image
 from runtime.engine.given import GivenImage
-from runtime.engine.output import EngineOutput, Finished, StepOutput, Usage
 from runtime.engine.request import GenerationRequest, TextPart, Turn
 from runtime.server.assets import AssetStore
-from runtime.server.engine_bridge import EngineBridge
+from runtime.server.drawing import Drawing, Drawn
 from runtime.server.given import alpha_of, transparent_in
 from runtime.server.http_body import read_form, read_json
-from runtime.server.http_errors import account_of, error_body, not_made, unless_gone
+from runtime.server.http_errors import account_of, error_body, unless_gone
 from runtime.server.model_card import ModelCard
 from runtime.server.responses import new_id
 from runtime.server.server_sent import MEDIA_TYPE, sent
@@ -62,15 +60,6 @@ class ImageRequest(Struct, kw_only=True):
     user: Any = None
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A picture, finished or (index 0, 1, …) partial."""
-
-    png: bytes
-    index: int | None = None
-    usage: Usage = field(default_factory=Usage)
-
-
 class Images:
     """The two endpoints. `kind` of events: image_generation or image_edit."""
 
@@ -87,12 +76,13 @@ class Images:
         return await self._answer(request, wanted, (given,), "image_edit")
 
     async def _answer(self, request: Request, wanted: ImageRequest, given: Sequence[GivenImage], kind: str) -> Response:
-        engine = account_of(request).engine
         if wanted.stream:
             if wanted.n != 1:
                 raise _refused(f"n {wanted.n} came with stream; one picture is streamed at a time", "n")
-            return StreamingResponse(self._streamed(engine, wanted, given, kind), media_type=MEDIA_TYPE)
-        drawn = await unless_gone(request, self._all(engine, wanted, given))
+            drawing = self._drawing(request, wanted, given, 0)
+            await unless_gone(request, drawing.begin())
+            return StreamingResponse(self._streamed(drawing, kind), media_type=MEDIA_TYPE)
+        drawn = await unless_gone(request, self._all(request, wanted, given))
         told = [self._told(picture, wanted, str(request.base_url)) for picture in drawn]
         usage = usage_of(drawn[-1].usage)
         return JSONResponse(
@@ -120,20 +110,13 @@ class Images:
         self._assets.put(asset_id, drawn.png)
         return {"url": f"{base_url}v1/assets/{asset_id}"}
 
-    async def _all(self, engine: Engine, wanted: ImageRequest, given: Sequence[GivenImage]) -> list[Drawn]:
-        return [await self._finished(engine, wanted, given, index) for index in range(wanted.n)]
+    async def _all(self, request: Request, wanted: ImageRequest, given: Sequence[GivenImage]) -> list[Drawn]:
+        drawings = (self._drawing(request, wanted, given, index) for index in range(wanted.n))
+        return [await _drawn(drawing) for drawing in drawings]
 
-    async def _finished(self, engine: Engine, wanted: ImageRequest, given: Sequence[GivenImage], index: int) -> Drawn:
-        async for drawn in self._drawn(engine, wanted, given, index):
-            if drawn.index is None:
-                return drawn
-        raise AssertionError("a request always ends")
-
-    async def _streamed(
-        self, engine: Engine, wanted: ImageRequest, given: Sequence[GivenImage], kind: str
-    ) -> AsyncIterator[str]:
+    async def _streamed(self, drawing: Drawing, kind: str) -> AsyncIterator[str]:
         try:
-            async for drawn in self._drawn(engine, wanted, given, 0):
+            async for drawn in drawing.pictures():
                 name = f"{kind}.{'completed' if drawn.index is None else 'partial_image'}"
                 told: dict[str, Any] = {
                     "type": name,
@@ -150,36 +133,21 @@ class Images:
         except ProtocolError as error:
             yield sent({"type": "error", "error": error_body(error)}, "error")
 
-    async def _drawn(
-        self, engine: Engine, wanted: ImageRequest, given: Sequence[GivenImage], index: int
-    ) -> AsyncIterator[Drawn]:
-        """Partial pictures, if any are wanted, and the finished one. Whoever stops listening ends it."""
+    def _drawing(self, request: Request, wanted: ImageRequest, given: Sequence[GivenImage], index: int) -> Drawing:
+        """The picture of this index of those that are wanted."""
         turns = [Turn("user", (TextPart(wanted.prompt),))]
         task = choose_task(self._model, turns, merged(DEFAULT_OMNI, OmniSettings(output=["image"])))
         steps = max(slot.steps for slot in task.recipe.slots if slot.modality == "image")
-        every = max(1, steps // (wanted.partial_images + 1)) if wanted.partial_images and wanted.stream else 0
-        outputs: asyncio.Queue[EngineOutput] = asyncio.Queue()
-        bridge = EngineBridge(engine)
-        seed = None if wanted.seed is None else wanted.seed + index
-        request = GenerationRequest(
+        most_partials = wanted.partial_images if wanted.stream else 0
+        asked = GenerationRequest(
             request_id=new_id("image"),
             turns=task.turns,
             recipe=task.recipe,
-            seed=int.from_bytes(np.random.default_rng().bytes(SEED_BITS // 8)) if seed is None else seed,
-            partial_every=every,
+            seed=secrets.randbits(SEED_BITS) if wanted.seed is None else wanted.seed + index,
+            partial_every=max(1, steps // (most_partials + 1)) if most_partials else 0,
             given=tuple(given),
         )
-        bridge.submit(request, outputs.put_nowait)
-        num_partials = 0
-        try:
-            while not isinstance(output := await outputs.get(), Finished):
-                picture = _partial_of(output)
-                if picture is not None and num_partials < wanted.partial_images:
-                    yield Drawn(await asyncio.to_thread(lambda paint: encode_png(paint()), picture), num_partials)
-                    num_partials += 1
-            yield Drawn(await asyncio.to_thread(encode_png, _picture_of(output)), usage=output.usage)
-        finally:
-            bridge.close()
+        return Drawing(account_of(request).engine, asked, most_partials)
 
     @property
     def _size(self) -> str:
@@ -187,16 +155,9 @@ class Images:
         return "auto" if shape is None else f"{shape.width}x{shape.height}"
 
 
-def _partial_of(output: EngineOutput) -> Any:
-    slots = output.slots if isinstance(output, StepOutput) else ()
-    return next((slot.paint for slot in slots if slot.paint is not None and not slot.complete), None)
-
-
-def _picture_of(finished: Finished) -> NDArray[np.uint8]:
-    picture = next((slot.image for slot in finished.slots if slot.image is not None), None)
-    if finished.status == "completed" and picture is not None:
-        return picture
-    raise not_made(finished.error or "the picture was not finished; ask again")
+async def _drawn(drawing: Drawing) -> Drawn:
+    await drawing.begin()
+    return await drawing.finished()
 
 
 def _given(uploads: dict[str, bytes]) -> GivenImage:

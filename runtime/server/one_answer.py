@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from omnisdk.protocol import events
+from omnisdk.protocol import errors, events
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.events import ServerEvent
 from omnisdk.protocol.items import Item
@@ -30,7 +30,7 @@ class Said:
 
 
 class OneAnswer:
-    """To be closed, whatever comes."""
+    """To be closed, whatever comes of it once it has begun."""
 
     def __init__(self, account: Account, model: ModelCard, conversation: Sequence[Said]) -> None:
         session_id = new_id("http")
@@ -42,6 +42,8 @@ class OneAnswer:
         )
         rules.items.extend(said.item for said in conversation)
         self._outbox = Outbox(MAX_UNSENT_EVENTS)
+        self._coming = self._told()
+        self._early: list[ServerEvent] = []  # what came until it had begun
         self._pictures = AssetStore(MAX_PICTURE_BYTES)
         self._responses = Responses(
             account,
@@ -58,15 +60,30 @@ class OneAnswer:
         )
 
     async def begin(self, wanted: ResponseSettings) -> None:
-        """Raises ProtocolError, about fields of `response`."""
+        """Until the model works at it: what refuses it before, its other work too, can be told with a status.
+
+        Raises ProtocolError, about fields of `response`; it is closed then.
+        """
         try:
             await self._responses.create(wanted)
-        except ProtocolError as error:
-            error.param = error.param and error.param.removeprefix("response.")
+            async for event in self._coming:
+                self._early.append(event)
+                if not isinstance(event, events.ResponseCreated):
+                    return
+        except BaseException as error:
+            self.close()
+            if isinstance(error, ProtocolError):
+                error.param = error.param and error.param.removeprefix("response.")
             raise
 
     async def events(self) -> AsyncIterator[ServerEvent]:
         """Up to response.done. Raises ProtocolError where it fails."""
+        for event in self._early:
+            yield event
+        async for event in self._coming:
+            yield event
+
+    async def _told(self) -> AsyncIterator[ServerEvent]:
         while (told := await self._outbox.next()) is not None:
             for event in told:
                 if isinstance(event, events.Error):
@@ -89,7 +106,8 @@ class OneAnswer:
 def _check_end(done: events.ResponseDone) -> None:
     details = done.response.status_details
     if done.response.status == "failed":
-        cause = details.error if details is not None else None
-        raise not_made((cause.message if cause is not None else None) or "the model failed at this answer; ask again")
+        assert details is not None
+        assert details.error is not None
+        raise not_made(str(details.error.message), str(details.error.code))
     if done.response.status == "cancelled":
-        raise not_made("the answer was cancelled, the server may be stopping; ask again")
+        raise not_made("the answer was cancelled because the server is stopping; ask again later", errors.SHUTTING_DOWN)

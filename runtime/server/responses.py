@@ -26,7 +26,7 @@ from runtime.engine.output import EngineOutput, Finished, Started, Usage
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import GenerationRequest, Part, SpeechPart, TextPart, Turn
 from runtime.server.accounts import Account
-from runtime.server.answer import TRANSCRIPT, Answer, AnswerPlan
+from runtime.server.answer import Answer, AnswerPlan
 from runtime.server.assets import AssetStore
 from runtime.server.call_answer import CallAnswer
 from runtime.server.changing import changes_of, steering_of, tuning_of
@@ -38,7 +38,7 @@ from runtime.server.hearing import Heard
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.parts import read_item
-from runtime.server.task import Task, choose_task, turns_of
+from runtime.server.task import TRANSCRIPT, Task, choose_task, turns_of
 from runtime.server.tools.deciding import Call, Deciding, Undecided
 from runtime.server.tools.offer import Offer, call_recipe
 
@@ -149,8 +149,10 @@ class Responses:
     def _submit(self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...], begun_with: BegunWith) -> None:
         answer.asked = [(0, turns)]
         kept_steps = KEPT_STEPS if answer.plan.partials_told else 0
+        request = self._request(answer, recipe, turns)
         request = replace(
-            self._request(answer, recipe, turns),
+            request,
+            recipe=limited(request.recipe, answer.plan.response.max_output_tokens),
             given=begun_with.given,
             changes=begun_with.changes,
             kept_steps=kept_steps,
@@ -275,7 +277,7 @@ class Responses:
         return GenerationRequest(
             request_id=answer.plan.response.id,
             turns=turns,
-            recipe=limited(with_generation(recipe, omni), answer.plan.response.max_output_tokens),
+            recipe=with_generation(recipe, omni),
             seed=secrets.randbits(SEED_BITS) if chosen is None else chosen,
             partial_every=0 if not partials or (told and omni.partials == "off") else omni.partial_every,
             deadline_ms=omni.deadline_ms,

@@ -78,9 +78,9 @@ class _Speaking:
 
     async def begin(self) -> bytes:
         """The first piece. Until it is there, an error can still be told with a status. Raises ProtocolError."""
+        paced = AudioSettings(output=AudioOutput(speed=self._wanted.speed))
+        await self._answer.begin(ResponseSettings(omni=_settings(self._wanted), audio=paced))
         try:
-            paced = AudioSettings(output=AudioOutput(speed=self._wanted.speed))
-            await self._answer.begin(ResponseSettings(omni=_settings(self._wanted), audio=paced))
             return await anext(self._pieces)
         except StopAsyncIteration:
             self._answer.close()

@@ -17,6 +17,7 @@ from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart, Turn
 from runtime.server.layout import laid_out
 from runtime.server.model_card import NAMED_BY_INPUTS, ModelCard, makes, reads
 
+TRANSCRIPT, REPLY = "transcript", "text"
 KINDS: Mapping[type[Part], Modality] = {TextPart: "text", SpeechPart: "speech", ImagePart: "image"}
 
 
@@ -77,7 +78,7 @@ def _laid_out_task(card: ModelCard, turns: Sequence[Turn], settings: OmniSetting
     """An answer whose slots the client names. What is heard is part of it only where nothing else is."""
     assert settings.canvas is not UNSET
     recipe = laid_out(card, _kinds(turns[-1]), settings.canvas)
-    outputs = frozenset(slot.modality for slot in recipe.slots if slot.name != "transcript") or frozenset({"text"})
+    outputs = frozenset(slot.modality for slot in recipe.slots if slot.name != TRANSCRIPT) or frozenset({"text"})
     words = _words(turns[-1]) if _only_speaks(recipe) else None
     return Task(recipe, tuple(turns if card.max_turns is None else turns[-card.max_turns :]), outputs, words)
 

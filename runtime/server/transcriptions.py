@@ -21,8 +21,9 @@ from runtime.server.one_answer import OneAnswer, Said
 from runtime.server.recordings import read_recording
 from runtime.server.responses import new_id
 from runtime.server.server_sent import MEDIA_TYPE, sent
+from runtime.server.task import TRANSCRIPT
 
-FILE, TRANSCRIPT = "file", "transcript"
+FILE = "file"
 
 
 class TranscriptionRequest(Struct, kw_only=True):
@@ -66,7 +67,7 @@ class Transcriptions:
         item = Message(role="user", content=[InputAudio()], id=new_id("item"))
         heard = Heard(len(speech.pcm) / speech.sample_rate_hz)
         hearing = _Hearing(OneAnswer(account_of(request), self._model, [Said(item, (speech,))]), heard)
-        await hearing.begin(_settings(wanted, self._model))
+        await unless_gone(request, hearing.begin(_settings(wanted, self._model)))
         if wanted.stream:
             return StreamingResponse(hearing.streamed(), media_type=MEDIA_TYPE)
         return _told(await unless_gone(request, hearing.whole()), wanted.response_format)

@@ -57,16 +57,13 @@ class ChatCompletions:
         )
         telling = _Telling(answer, wanted, self._model.name)
         try:
-            await answer.begin(settings)
-            if wanted.stream:
-                return StreamingResponse(telling.streamed(), media_type=MEDIA_TYPE)
-            return JSONResponse(await unless_gone(request, telling.whole()))
+            await unless_gone(request, answer.begin(settings))
         except ProtocolError as error:
             error.param = PARAMS.get(error.param or "", error.param)
             raise
-        finally:
-            if not wanted.stream:
-                answer.close()
+        if wanted.stream:
+            return StreamingResponse(telling.streamed(), media_type=MEDIA_TYPE)
+        return JSONResponse(await unless_gone(request, telling.whole()))
 
 
 def response_settings(wanted: ChatRequest, model: ModelCard) -> ResponseSettings:
@@ -124,9 +121,12 @@ class _Telling:
 
     async def whole(self) -> dict[str, Any]:
         joined = Joined()
-        async for event in self._answer.events():
-            for delta in self._deltas.of(event):
-                joined.add(delta)
+        try:
+            async for event in self._answer.events():
+                for delta in self._deltas.of(event):
+                    joined.add(delta)
+        finally:
+            self._answer.close()
         message = joined.message(await asyncio.to_thread(self._file, joined.sound) if joined.spoken else None)
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._deltas.finish_reason}
         return self._object(WHOLE, [choice], usage=self._usage(), omni=self._told_beside())

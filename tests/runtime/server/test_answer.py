@@ -84,6 +84,26 @@ def test_a_deadline_gives_the_best_so_far(client: WireClient) -> None:
     assert len(client.of_type("omni.image.done")) == 1
 
 
+def test_an_answer_that_is_cut_says_so(client: WireClient) -> None:
+    client.say("draw a red apple")
+    client.send({"type": "response.create", "response": {"max_output_tokens": 2}})
+    done = client.until("response.done")["response"]
+    assert (done["status"], done["status_details"]["reason"]) == ("incomplete", "max_output_tokens")
+    assert done["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
+    assert (done["omni"]["reason"], done["output"][0]["status"]) == ("max_output_tokens", "incomplete")
+    assert len(done["omni"]["images"]) == 1
+    assert done["usage"]["output_token_details"]["text_tokens"] == 2
+
+
+def test_what_was_heard_is_not_cut_with_the_answer(client: WireClient) -> None:
+    client.speak(24_000)
+    client.send({"type": "response.create", "response": {"max_output_tokens": 1}})
+    done = client.until("response.done")["response"]
+    lengths = {slot["name"]: slot["length"] for slot in client.of_type("omni.canvas.created")[0]["slots"]}
+    assert (lengths["transcript"], lengths["text"]) == (16, 1)
+    assert done["status_details"]["reason"] == "max_output_tokens"
+
+
 def test_what_the_engine_refuses_is_a_failed_answer(client: WireClient) -> None:
     client.say("apple " * 2000)
     done = client.answer()

@@ -62,6 +62,14 @@ def test_a_call_is_valid_whatever_the_model_knows(client: WireClient) -> None:
         assert isinstance(arguments["note"], str)
 
 
+def test_a_call_that_is_cut_is_valid_and_says_so(client: WireClient) -> None:
+    client.say("lights off in the hall")
+    done = client.answer(max_output_tokens=1)
+    assert (done["status"], done["status_details"]["reason"]) == ("incomplete", "max_output_tokens")
+    (item,) = done["output"]
+    assert (item["status"], json.loads(item["arguments"])["room"]) == ("incomplete", "hall")
+
+
 def test_events_come_in_the_order_clients_rely_on(client: WireClient) -> None:
     client.say("lights off")
     before = len(client.seen)

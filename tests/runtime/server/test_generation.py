@@ -1,6 +1,7 @@
 from dataclasses import fields, replace
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from msgspec import UNSET
 
@@ -8,9 +9,10 @@ from omnisdk.protocol import errors, settings
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.settings import OmniSettings, RetentionRatio, SlotSettings, TokenLimits
 from runtime.engine import recipe as engine
+from runtime.engine.output import SlotState
 from runtime.engine.recipe import EMBEDDED_RECIPES, PUBLISHED_RECIPES, Recipe, SlotRecipe
 from runtime.engine.truncation import Truncation
-from runtime.server.generation import check_generation, truncation_of, with_generation
+from runtime.server.generation import check_generation, limited, truncation_of, was_cut, with_generation
 from tests.support.live_server import MODEL, SPEAKING_MODEL
 
 SPEECH_TO_IMAGE = EMBEDDED_RECIPES["speech_to_image"]
@@ -122,3 +124,28 @@ def test_what_the_model_has() -> None:
 )
 def test_what_is_left_out_of_too_long_a_conversation(wanted: Any, truncation: Truncation) -> None:
     assert truncation_of(wanted) == truncation
+
+
+def test_the_limit_of_tokens_is_about_what_is_written() -> None:
+    heard = EMBEDDED_RECIPES["speech_to_image"]
+    assert [slot.length for slot in limited(heard, 4).slots] == [16, 100, 4]
+    assert [slot.steps for slot in limited(heard, 4).slots] == [4, 8, 1]
+    assert [slot.length for slot in limited(EMBEDDED_RECIPES["speech_to_text"], 4).slots] == [4]
+    assert limited(heard, "inf") == limited(heard, 400) == heard
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "full", "cut"),
+    [
+        ("text", 4, True, True),
+        ("text", 4, False, False),  # it came to its end
+        ("text", 3, True, False),  # the recipe made it so short
+        ("transcript", 4, True, False),  # what was heard is not the answer here
+    ],
+)
+def test_what_was_cut(name: str, length: int, full: bool, cut: bool) -> None:
+    def slot(name: str, length: int, full: bool) -> SlotState:
+        return SlotState(name, "text", np.zeros(length, np.int64), np.ones(length, np.float32), full=full)
+
+    assert was_cut([slot(name, length, full), slot("text", 2, False)], 4) is cut
+    assert not was_cut([slot(name, length, full)], "inf")

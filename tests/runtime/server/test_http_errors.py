@@ -1,13 +1,21 @@
-"""Clients that leave are no longer worked for."""
+"""Clients that leave are no longer worked for; what cannot be made now is told with a status."""
 
 import socket
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
-from tests.support.live_server import serving
+from runtime.engine.denoising import DenoisingEngine, EngineLimits
+from runtime.engine.recipe import SPEAKING_RECIPES
+from runtime.executors.in_process import InProcessExecutor
+from tests.support.live_server import MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
+from tests.support.tiny_model import tiny_model
+from tests.support.wire_client import connected
 
 
 @pytest.mark.parametrize(
@@ -37,3 +45,39 @@ def eventually(condition: object) -> bool:
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     return bool(condition())
+
+
+@pytest.fixture(scope="module")
+def overloaded() -> Iterator[str]:
+    """An engine where nobody may wait."""
+    model = tiny_model(num_speech=8)
+    engine = DenoisingEngine(model, InProcessExecutor(model.backbone), EngineLimits(waiting_requests=0))
+    with serving(engine, replace(MODEL, recipes=SPEAKING_RECIPES)) as url:
+        yield url.replace("ws://", "http://")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a ball"}]}),
+        ("/v1/images/generations", {"prompt": "a ball"}),
+        ("/v1/audio/speech", {"input": "a ball"}),
+    ],
+)
+def test_too_much_at_once_is_told_before_a_stream_begins(
+    overloaded: str, path: str, body: dict[str, object], stream: bool
+) -> None:
+    streamed = {"stream_format": "sse"} if path.endswith("speech") else {"stream": True}
+    refused = httpx.post(overloaded + path, json=body | (streamed if stream else {}), timeout=30)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    error = refused.json()["error"]
+    assert (error["type"], error["code"], error["param"]) == ("server_error", "overloaded", None)
+    assert "0 requests are waiting already; try again later" in error["message"]
+
+
+def test_too_much_at_once_on_a_socket(overloaded: str) -> None:
+    with connected(overloaded.replace("http://", "ws://")) as client:
+        client.say("draw a red apple")
+        done = client.answer()
+        assert (done["status"], done["status_details"]["error"]["code"]) == ("failed", "overloaded")

@@ -157,6 +157,12 @@ class TestAnswers:
         assert first.images == again.images
         assert first.images != other.images
 
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_cut_short(self, tiny: openai.OpenAI, stream: bool) -> None:
+        answer = create(tiny, modalities=["text", "image"], max_completion_tokens=2, stream=stream)
+        last = list(answer)[-1] if stream else answer
+        assert last.choices[0].finish_reason == "length"
+
     def test_numbers_of_the_answer(self, client: openai.OpenAI, engine: ScriptedEngine) -> None:
         create(client, max_completion_tokens=3, temperature=0.5, seed=9, extra_body={"omni": {"steps": 2}})
         (request,) = engine.submitted
