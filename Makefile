@@ -38,6 +38,8 @@ test-clients: setup ## drive the server with clients we did not write, in enviro
 	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check \
 		-r tests/clients_in_the_wild/requirements.txt
+	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		-r tests/clients_in_the_wild/requirements-alone.txt
 	@command -v npm >/dev/null || echo "npm is not installed: the clients on Node are left out" >&2
 	@! command -v npm >/dev/null || npm ci --prefix tests/clients_in_the_wild/node --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -q -m wild tests/clients_in_the_wild

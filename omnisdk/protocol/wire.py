@@ -56,14 +56,24 @@ def _unusual_server_event(frame: str | bytes) -> ServerEvent:
 
 def decode_client_event(frame: str | bytes, *, max_bytes: int = MAX_INBOUND_FRAME_BYTES) -> ClientEvent:
     """What a server reads. Raises ProtocolError for too much, bad frames, and unknown or wrong events and fields."""
+    return client_event(decode_message(frame, max_bytes=max_bytes))
+
+
+def decode_message(frame: str | bytes, *, max_bytes: int = MAX_INBOUND_FRAME_BYTES) -> dict[str, Any]:
+    """A client's frame as the object it holds, whatever that says. Raises ProtocolError."""
     if len(frame) > max_bytes:
         raise ProtocolError(
             f"a frame of {len(frame)} bytes came; at most {max_bytes} are taken; send it in smaller pieces",
             code=errors.MESSAGE_TOO_LARGE,
         )
     message = _message(frame)
+    _check_plain(message, _event_id(message))
+    return message
+
+
+def client_event(message: Mapping[str, Any]) -> ClientEvent:
+    """The event that an object is. Raises ProtocolError for unknown and wrong events and fields."""
     event_id = _event_id(message)
-    _check_plain(message, event_id)
     return checked(message, _client_event_type(message, event_id), event_id)  # type: ignore[no-any-return]
 
 

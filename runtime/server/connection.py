@@ -18,6 +18,8 @@ from omnisdk.protocol.settings import OMNI_MSGPACK, OMNI_VERSION
 from runtime.server.accounts import RateLimitError
 from runtime.server.assets import AssetStore
 from runtime.server.auth import Admitted, Door, Refusal
+from runtime.server.dialect import OwnWords
+from runtime.server.duplex.dialect import DuplexDialect
 from runtime.server.event_socket import CLOSE_TIMEOUT_S, EventSocket, Sent
 from runtime.server.http_errors import RETRY_AFTER_S, error_response
 from runtime.server.live_session import GOING_AWAY, IDLE, SLOW_CONSUMER, LiveSession
@@ -128,7 +130,8 @@ class Connections:
         opted_in = (
             select_subprotocol(offered) in (OMNI_MSGPACK, OMNI_VERSION) or websocket.query_params.get("omni") == "1"
         )
-        survives = self._settings.resume_window_s > 0 and (opted_in or websocket.query_params.get("duplex") == "1")
+        duplex = websocket.query_params.get("duplex") == "1"
+        survives = self._settings.resume_window_s > 0 and (opted_in or duplex)
         outbox = Outbox(self._settings.max_unsent_events)
         live = LiveSession(
             outbox,
@@ -146,6 +149,7 @@ class Connections:
             self._assets,
             asset_url=_asset_base(websocket).__add__,
             opted_in=opted_in,
+            dialect=DuplexDialect(speaks=self._model.speaks) if duplex else OwnWords(),
             on_overflow=lambda: live.end(SLOW_CONSUMER),
             on_socket_event=live.take_socket_event,
         )

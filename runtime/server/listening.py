@@ -48,12 +48,12 @@ class Listening:
         for first in range(0, len(pcm), size):
             await self._hear(detector, pcm[first : first + size])
 
-    def commit(self) -> None:
-        """A turn of all there is. Raises ProtocolError."""
+    def commit(self, *, answered: bool = False) -> None:
+        """A turn of all there is. answered: whether the server answers it of itself. Raises ProtocolError."""
         committed = self._rules.commit_audio(self._item_id or None)
         self._end_turn()
         self._answered_ms = None
-        self._on_turn(committed, False)
+        self._on_turn(committed, answered)
 
     def note_answer(self) -> None:
         """An answer was sent whole; what comes now is the user's time to speak."""

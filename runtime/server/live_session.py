@@ -232,6 +232,7 @@ class LiveSession:
 
     def _frame(self, socket: EventSocket, event: ServerEvent) -> str | bytes:
         event.event_id = new_id("event")
+        self.session.told(event)
         if self.token is None or not self._journal.number(event):
             return socket.encode(event)
         frame = socket.encode(event)

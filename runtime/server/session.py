@@ -18,6 +18,8 @@ from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart
 from runtime.server.accounts import Account
 from runtime.server.assets import AssetStore
 from runtime.server.capabilities import capabilities_of
+from runtime.server.dialect import Dialect
+from runtime.server.duplex.said import AnsweredCommit
 from runtime.server.frames import frame_bytes
 from runtime.server.generation import check_generation
 from runtime.server.hearing import Hearing
@@ -34,8 +36,9 @@ log = logging.getLogger(__name__)
 class RealtimeSession:
     """What one client says and is answered, over one socket or several. Its methods run on the event loop.
 
-    asset_url: the address of a picture by its id. on_overflow: told when the client reads too slowly for an answer.
-    on_socket_event: takes what is said of the socket and its session. Raises ProtocolError.
+    asset_url: the address of a picture by its id. dialect: how the client speaks.
+    on_overflow: told when the client reads too slowly for an answer. on_socket_event: takes what is said of the socket
+    and its session. Raises ProtocolError.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class RealtimeSession:
         asset_url: Callable[[str], str],
         *,
         opted_in: bool,
+        dialect: Dialect,
         on_overflow: Callable[[], None],
         on_socket_event: Callable[[events.SocketEvent], None],
     ) -> None:
         self.id = new_id("sess")
         self.last_event_id: str | None = None  # of the client's events that were taken, or refused
+        self._dialect = dialect
         self._on_socket_event = on_socket_event
         self._model = model
         self._outbox = outbox
@@ -121,9 +126,9 @@ class RealtimeSession:
         """Take one frame: its event, None if it is none. What is wrong is told. Raises OutboxFullError."""
         event_id, event = None, None
         try:
-            event = wire.decode_client_event(frame)
-            event_id = event.event_id
-            await self._take(event)
+            for event in self._dialect.read(frame):
+                event_id = event.event_id or event_id
+                await self._take(event)
         except ProtocolError as error:
             self.tell_error(error, event_id)
             event_id = error.event_id or event_id
@@ -139,6 +144,10 @@ class RealtimeSession:
             )
         self.last_event_id = event_id or self.last_event_id
         return event
+
+    def told(self, event: ServerEvent) -> None:
+        """To be called with each event as it is sent."""
+        self._dialect.told(event)
 
     def tell_error(self, error: ProtocolError, event_id: str | None = None) -> None:
         self._outbox.put(error_event(error, event_id))
@@ -165,7 +174,8 @@ class RealtimeSession:
                 self._outbox.put(events.InputAudioBufferCleared())
             case events.InputAudioBufferCommit():
                 self._check_media_room(0)
-                self._listening.commit()
+                self._listening.commit(answered=isinstance(event, AnsweredCommit))
+                await self._answer_waiting()
             case events.OmniImageBufferAppend():
                 await self._see(event.image)
             case events.OmniImageBufferClear():

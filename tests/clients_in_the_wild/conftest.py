@@ -9,8 +9,12 @@ from PIL import Image, ImageDraw
 from runtime.server.keys import Key
 from runtime.server.settings import ServerSettings
 from tests.support.embedded_server import serving_embedded
+from tests.support.sent_frames import SentFrames
 
 KEY = "a-key-of-tests"
+Served = tuple[str, str]
+# Told only to clients that connect with the extension or as vLLM-Omni's do.
+EVENTS_OF_RESUMING = ("session.resumed", "session.replaced", "session.closed", "session.heartbeat_ack")
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +34,19 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def embedded() -> Iterator[tuple[str, str]]:
-    """The address of a server with the embedded model, whose key is KEY, and how it answers: "audio" or "text"."""
-    with serving_embedded(ServerSettings(keys=(Key.of(KEY),))) as (url, card):
-        yield url, "audio" if card.speaks else "text"
+def recorded() -> Iterator[tuple[Served, SentFrames]]:
+    frames = SentFrames()
+    with serving_embedded(ServerSettings(keys=(Key.of(KEY),)), frames) as (url, card):
+        yield (url, "audio" if card.speaks else "text"), frames
+
+
+@pytest.fixture
+def embedded(recorded: tuple[Served, SentFrames]) -> Iterator[Served]:
+    """The address of a server with the embedded model, whose key is KEY, and how it answers: "audio" or "text".
+
+    Whatever it sent meanwhile is seen to be what openai-python knows.
+    """
+    served, frames = recorded
+    frames.texts.clear()
+    yield served
+    assert frames.check(*EVENTS_OF_RESUMING)

@@ -10,6 +10,7 @@ from runtime.server.app import create_app
 from runtime.server.model_card import ModelCard, PictureShape
 from runtime.server.serving import Server, bind, url_of
 from runtime.server.settings import ServerSettings
+from tests.support.sent_frames import SentFrames
 
 MODEL = ModelCard("omni-test", EMBEDDED_RECIPES, PictureShape(32, 32, 4, 4))
 SPEAKING_MODEL = ModelCard("omni-voice", PUBLISHED_RECIPES, PictureShape(32, 32, 4, 4))
@@ -17,13 +18,21 @@ SPEAKING_MODEL = ModelCard("omni-voice", PUBLISHED_RECIPES, PictureShape(32, 32,
 
 @contextlib.contextmanager
 def serving(
-    engine: Engine, model: ModelCard = MODEL, settings: ServerSettings | None = None, *, log_level: str = "warning"
+    engine: Engine,
+    model: ModelCard = MODEL,
+    settings: ServerSettings | None = None,
+    *,
+    log_level: str = "warning",
+    recording: SentFrames | None = None,
 ) -> Iterator[str]:
-    """The ws:// address of a running server."""
+    """The ws:// address of a running server. recording: keeps every frame it sends."""
     settings = settings or ServerSettings()
     ready = threading.Event()
     listener = bind("127.0.0.1", 0, settings)
-    server = Server(create_app(engine, model, settings), ready.set, log_level=log_level)
+    app = create_app(engine, model, settings)
+    if recording is not None:
+        recording.watch(app)
+    server = Server(app, ready.set, log_level=log_level)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

@@ -26,6 +26,7 @@ from runtime.engine.output import StepOutput
 from runtime.engine.request import GenerationRequest
 from runtime.server.accounts import Accounts
 from runtime.server.assets import AssetStore
+from runtime.server.dialect import OwnWords
 from runtime.server.keys import Limits
 from runtime.server.outbox import Outbox
 from runtime.server.session import RealtimeSession
@@ -120,6 +121,7 @@ class LateDelivery(RuleBasedStateMachine):
                 AssetStore(2**20),
                 str,
                 opted_in=opted_in,
+                dialect=OwnWords(),
                 on_overflow=lambda: None,
                 on_socket_event=lambda _: None,
             )

@@ -1,0 +1,1 @@
+"""The words of vLLM-Omni's duplex clients (`?duplex=1`) where they differ from ours."""
