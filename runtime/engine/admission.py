@@ -120,11 +120,16 @@ class Admission:
         return without_ends(edits.apply(canvas, laid), given)
 
     def _roomy(self, recipe: Recipe, given: Sequence[Given]) -> Recipe:
-        """With slots as long as what is given for them needs."""
-        grow = GivenText | GivenSpeech
-        needs = {part.slot: num_positions(part, self._encoders) for part in given if isinstance(part, grow)}
-        slots = (replace(slot, length=max(slot.length, needs.get(slot.name, 0))) for slot in recipe.slots)
-        return replace(recipe, slots=tuple(slots)) if needs else recipe
+        """With slots as long as what is given for them needs; one that says given words, as long as its recording."""
+        wanted = {part.slot: part for part in given if isinstance(part, GivenText | GivenSpeech)}
+        slots = (self._holding(slot, wanted[slot.name]) if slot.name in wanted else slot for slot in recipe.slots)
+        return replace(recipe, slots=tuple(slots)) if wanted else recipe
+
+    def _holding(self, slot: SlotRecipe, given: GivenText | GivenSpeech) -> SlotRecipe:
+        needed = num_positions(given, self._encoders)
+        if isinstance(given, GivenSpeech) and slot.says is not None:
+            return replace(slot, length=needed, recorded=self._encoders.spoken(given))
+        return replace(slot, length=max(slot.length, needed))
 
     def _admit_reference(self, turns: Sequence[EncodedTurn], recipe: Recipe) -> Admitted:
         vocabulary, alone = self._model.vocabulary, replace(recipe, slots=())

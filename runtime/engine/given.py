@@ -13,6 +13,9 @@ from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
 from runtime.diffusion.canvas import Canvas
 from runtime.engine.edits import Edit, EditError
 
+QUIET = 0.03  # of the loudest: less is silence around what is said
+USUAL_SILENCE_S = 0.5  # at either end of a recording that the embedded model's voice learnt from, at most
+
 
 @dataclass(frozen=True)
 class GivenText:
@@ -67,6 +70,19 @@ class Encoders:
                 "give text or a picture"
             )
         return self.speech(given.pcm, given.sample_rate_hz)
+
+    def spoken(self, given: GivenSpeech) -> tuple[float, float]:
+        """From which code to which it is a recording as the model knows them, with no long silence at either end."""
+        samples = math.ceil(given.sample_rate_hz * self.code_s)
+        num_codes = math.ceil(len(given.pcm) / samples)
+        padded = np.zeros(num_codes * samples, np.float32)
+        padded[: len(given.pcm)] = given.pcm[: len(padded)]
+        loudness = np.sqrt(np.square(padded.reshape(num_codes, samples)).mean(-1))
+        loud = np.flatnonzero(loudness > QUIET * loudness.max())
+        if not len(loud):
+            return 0.0, float(num_codes)
+        usual = USUAL_SILENCE_S / self.code_s
+        return max(0.0, loud[0] - usual), min(float(num_codes), loud[-1] + 1 + usual)
 
 
 def as_edits(canvas: Canvas, given: Sequence[Given], encoders: Encoders) -> tuple[Edit, ...]:

@@ -29,6 +29,11 @@ class Narration:
     stop: float
     length: int
 
+    def between(self, first: float, stop: float, length: int) -> "Narration":
+        """The same words and the silence around them, in the same proportions, over [first, stop) of `length` codes."""
+        scale = (stop - first) / max(1, self.length)
+        return Narration(self.tokens, first + self.starts * scale, first + self.stop * scale, length)
+
     @property
     def said(self) -> Tensor:
         """(length,) the token at the middle of each code, -1 in silence."""
@@ -62,7 +67,7 @@ class Timing:
 
 
 def narrated(canvas: Canvas, slot: Slot, places: Tensor, narration: Narration, end: int) -> Canvas:
-    """With the text at canvas positions `places` (tokens,) laid along `slot`, all of which is open again.
+    """With the text at canvas positions `places` (tokens,) laid along `slot`, all of which but what is pinned is open.
 
     What of the slot lies behind the speech becomes `end`; of a speech that is too long the rest is not said.
     """
@@ -73,6 +78,7 @@ def narrated(canvas: Canvas, slot: Slot, places: Tensor, narration: Narration, e
     spoken[slot.start : slot.start + length] = narration.said[:length]
     token_ids[slot.positions] = canvas.mask_id
     token_ids[slot.start + length : slot.start + slot.length] = end
+    token_ids = torch.where(canvas.pinned, canvas.token_ids, token_ids)
     confidence = canvas.confidence.clone()
     confidence[slot.positions] = (token_ids[slot.positions] != canvas.mask_id).float()
     return replace(canvas, positions=positions, spoken=spoken, token_ids=token_ids, confidence=confidence)
@@ -91,7 +97,7 @@ class Narrator:
         return replace(recipe, slots=tuple(self._as_long_as(slot, words) for slot in recipe.slots))
 
     def _as_long_as(self, slot: SlotRecipe, words: str) -> SlotRecipe:
-        if slot.says != PROMPT:
+        if slot.says != PROMPT or slot.recorded is not None:
             return slot
         length = self.timing.narration(self.text.encode(words)).length
         return replace(slot, length=max(1, min(slot.length, length)))
@@ -105,6 +111,8 @@ class Narrator:
             if places is None:
                 continue
             narration = self.timing.narration(canvas.token_ids[places].tolist())
+            if numbers.recorded is not None:
+                narration = narration.between(*numbers.recorded, length=slot.length - 1)
             if not self._lies_along(canvas, slot, narration):
                 end = self.vocabulary[END_OF_SPEECH]
                 canvas = forbid_ends(narrated(canvas, slot, places, narration, end), slot)

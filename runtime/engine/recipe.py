@@ -47,6 +47,7 @@ class SlotRecipe:
         weighed against each other in one step, and its length follows from them.
     says: whose words a speech slot says and along which it lies: PROMPT, what the user wrote, or the name of an earlier
         text slot. None: it says what it likes.
+    recorded: of a slot that keeps a part of a given recording, from which code to which its words lie in it.
     position_stride: None: a token takes the next position in line; a number: the slot lies along the speech rows of
         the prompt, this many rotary positions a token.
     """
@@ -74,6 +75,7 @@ class SlotRecipe:
     lead: str = ""
     choices: tuple[str, ...] = ()
     says: str | None = None
+    recorded: tuple[float, float] | None = None
     position_stride: float | None = None
 
     def settled(self, counts: Mapping[str, int]) -> "SlotRecipe":

@@ -118,8 +118,10 @@ class Board:
         return tuple(position for span in spans for position in _positions(span, start, end))
 
     def _sounding(self, ms: tuple[float, float], slot: SlotState, path: str) -> tuple[int, ...]:
-        if slot.modality != "speech" or self.code_ms is None:
-            raise _refused(f"slot {slot.name!r} is no speech; name its positions", path)
+        if slot.modality != "speech":
+            raise _refused(f"slot {slot.name!r} is no speech, so it has no ms; name its positions", path)
+        if self.code_ms is None:
+            raise _refused("how long a speech token of this model sounds is not known; name positions", path)
         length_ms = len(slot.tokens) * self.code_ms
         if not 0 <= ms[0] < ms[1] <= length_ms:
             raise _refused(

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.cli import card_of
 from runtime.engine.changes import Change
 from runtime.engine.denoising import DenoisingEngine
 from runtime.engine.engine import Reply
@@ -16,11 +17,8 @@ from runtime.engine.output import EngineOutput, Finished, SlotState
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import GenerationRequest, Part, TextPart, Turn
 from runtime.executors.in_process import InProcessExecutor
-from runtime.server.model_card import ModelCard, PictureShape
 from tests.support.live_server import serving
 from tests.support.unhurried import UnhurriedExecutor
-
-CARD_TURNS = 1  # of a conversation that it reads
 
 
 @cache
@@ -32,10 +30,8 @@ def embedded() -> OmniModel:
 def serving_embedded() -> Iterator[str]:
     """The ws:// address of a server that pauses before each step."""
     model = embedded()
-    rows, columns = model.image_grid
-    side = model.image_size_px
-    card = ModelCard(model.name, model.recipes, PictureShape(side, side, columns, rows), max_turns=CARD_TURNS)
-    with serving(DenoisingEngine(model, UnhurriedExecutor(model.backbone, num_threads=1)), card) as url:
+    engine = DenoisingEngine(model, UnhurriedExecutor(model.backbone, num_threads=1))
+    with serving(engine, card_of(model)) as url:
         yield url
 
 

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from runtime.codecs.image import ImageCodec
+from runtime.codecs.vocabulary import Vocabulary
 from runtime.diffusion.canvas import Canvas
 from runtime.engine.admission import Admission
 from runtime.engine.edits import EditError
-from runtime.engine.given import GivenSpeech
+from runtime.engine.given import Encoders, GivenSpeech
 from runtime.engine.model import OmniModel
-from runtime.engine.recipe import Recipe, SlotRecipe
+from runtime.engine.recipe import SPEAKING_RECIPES, Recipe, SlotRecipe
 from runtime.engine.request import GenerationRequest, TextPart, Turn
 from runtime.models.speech_tokenizer import SpeechTokenizer, SpeechTokenizerConfig
+from tests.support.speaking_model import speaking_model
 from tests.support.tiny_model import tiny_model
 
 NUM_CODES = 32
@@ -57,3 +59,31 @@ def test_what_lies_outside_is_refused(speaking: OmniModel) -> None:
 def test_a_model_that_makes_no_tokens_of_sound_says_so() -> None:
     with pytest.raises(EditError, match="no part that makes tokens of sound"):
         laid_out(tiny_model(num_speech=NUM_CODES), 0.25, 0.5)
+
+
+def test_the_words_lie_where_there_is_a_voice() -> None:
+    encoders = Encoders(Vocabulary.compact(9, NUM_CODES, 4), None, None, code_s=0.04)  # type: ignore[arg-type]
+    quiet = np.zeros(2 * RATE_HZ, np.int16)
+    given = GivenSpeech("speech", np.concatenate([quiet, SPOKEN, quiet]), RATE_HZ, (2.2, 2.4))
+    assert encoders.spoken(given) == (50 - 12.5, 75 + 12.5)  # half a second of silence belongs to it
+    assert encoders.spoken(replace(given, pcm=SPOKEN)) == (0, 25)
+    assert encoders.spoken(replace(given, pcm=quiet)) == (0, 50)
+
+
+def test_a_recording_is_as_long_as_it_is_whatever_its_words_take() -> None:
+    """The slot that says given words takes the recording's length, and its words lie along all of it."""
+    model = speaking_model()
+    recording = SPOKEN[: RATE_HZ * 4 // 5]  # 20 codes
+    for words in ("two", "a cat above a dog on a blue background"):
+        request = GenerationRequest(
+            "r",
+            (Turn("user", (TextPart(words),)),),
+            SPEAKING_RECIPES["text_to_speech"],
+            given=(GivenSpeech("speech", recording, RATE_HZ, (0.2, 0.4)),),
+        )
+        canvas = Admission(model, ImageCodec(model.image_tokenizer, 80), 512).admit(request).canvas
+        (slot,) = canvas.slots
+        assert slot.length == 21
+        assert (canvas.tokens_of(slot) == canvas.mask_id).nonzero()[:, 0].tolist() == [5, 6, 7, 8, 9]
+        assert len(canvas.said(slot)) == 20
+        assert (canvas.spoken[slot.positions] >= 0).sum() >= 10

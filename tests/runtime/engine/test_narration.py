@@ -46,6 +46,29 @@ def test_times_that_were_measured_need_not_be_whole() -> None:
     assert narration.said.tolist() == [5, 5, 6, -1]
 
 
+def test_words_are_laid_along_a_recording_that_is_slower() -> None:
+    narration = Timing(torch.tensor([[2.0, 2.0]]), (1.0, 1.0)).narration([0, 0])
+    stretched = narration.between(2, 14, length=20)
+    assert stretched.starts.tolist() == [4, 8]
+    assert (stretched.stop, stretched.length) == (12, 20)
+    assert len(stretched.said) == 20
+
+
+def test_what_is_pinned_stays_when_the_words_are_known(narrator: Narrator) -> None:
+    canvas = laid_out(narrator, ANSWERED)
+    text, speech = canvas.slots
+    code = narrator.vocabulary.speech[0] + 5
+    kept = torch.tensor([speech.start + 2, speech.start + 15])
+    canvas = canvas.fill(kept, torch.tensor([code, code]), torch.ones(2)).pin(kept)
+    end = narrator.vocabulary.ends("text")[0]
+    words = torch.tensor([*narrator.text.encode("a dog"), *[end] * text.length][: text.length])
+    laid = narrator.laid(canvas.fill(torch.arange(text.length) + text.start, words, torch.ones(text.length)), ANSWERED)
+    assert laid.token_ids[kept].tolist() == [code, code]
+    assert laid.pinned[kept].all()
+    assert laid.spoken[speech.start + 2] >= 0
+    assert narrator.laid(laid, ANSWERED) is laid
+
+
 def test_what_the_user_wrote_is_as_long_as_it_takes(narrator: Narrator) -> None:
     tokens = narrator.text.encode("a cat above a dog")
     recipe = narrator.settled(READ_ALOUD, "a cat above a dog")
