@@ -4,11 +4,10 @@ Every figure comes with the number of answers, a 95 % interval, what chance woul
 what the judge says of real pictures (its ceiling).
 """
 
-import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import get_args
 
 import click
@@ -22,18 +21,19 @@ from runtime.engine.model import OmniModel
 from runtime.engine.output import Finished
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
 from runtime.evaluation.answers import answer_all, slot_of
-from runtime.evaluation.figures import Figure, share, word_errors
+from runtime.evaluation.figures import Figure, share, word_errors, write_figures
 from runtime.evaluation.follow_ups import follow_up
 from runtime.evaluation.image_probe import load_probe
 from runtime.evaluation.infill import infill_picture, infill_text
+from runtime.evaluation.opened import cache_option, json_option, model_option, opened
 from runtime.evaluation.outside_world import outside
 from runtime.evaluation.picture_checks import Verdict, judge_pictures, summarise
 from runtime.training.data.drawings import Drawings, Pixels, load_drawings
-from runtime.training.data.fetch import cache_folder
 from runtime.training.data.scenes import render
 from runtime.training.data.speech import SAMPLE_RATE, Utterance, load_utterances
 from runtime.training.world import (
     BACKGROUNDS,
+    NUMBERS,
     THINGS,
     Question,
     QuestionKind,
@@ -46,8 +46,16 @@ from runtime.training.world import (
 
 DRAWN_STYLE, UNSEEN_STYLE = "twemoji", "openmoji"
 LAYOUT_NAMES = ("things", "things_single", "things_multiple", "background", "count", "relation")
-CHANCE = {"background": 1 / len(BACKGROUNDS)} | {
+A_NUMBER = 1 / len(NUMBERS[1:])
+CHANCE = {"background": 1 / len(BACKGROUNDS), "count": A_NUMBER, "relation": len(THINGS) ** -2} | {
     name: 1 / len(THINGS) for name in ("things", "things_single", "things_multiple")
+}
+CHANCE_OF_REPLY: dict[QuestionKind, float] = {
+    "what": 1 / len(THINGS),
+    "where": 1 / len(THINGS),
+    "background": 1 / len(BACKGROUNDS),
+    "how many": A_NUMBER,
+    "yes or no": 1 / 2,
 }
 
 
@@ -138,16 +146,24 @@ class ReportCard:
     def image_to_text(self) -> None:
         """Every kind of question about half as many scenes as there are answers wanted."""
         for name, style in (("drawn style", DRAWN_STYLE), ("unseen style", UNSEEN_STYLE)):
-            asked = [
-                (ImagePart(render(scene, self.drawings, style)), question)
-                for question, scene in questions_of_each_kind(self.num // 2, random.Random(4))
+            asked = questions_of_each_kind(self.num // 2, random.Random(4))
+            pictures = [render(scene, self.drawings, style) for _, scene in asked]
+            parts = [
+                (ImagePart(picture), TextPart(question.text))
+                for (question, _), picture in zip(asked, pictures, strict=True)
             ]
-            answers = self.ask("image_to_text", [(image, TextPart(question.text)) for image, question in asked])
-            rights: dict[str, list[bool]] = {}
-            for (_, question), answer in zip(asked, answers, strict=True):
+            rights: dict[QuestionKind, list[bool]] = {}
+            for (question, _), answer in zip(asked, self.ask("image_to_text", parts), strict=True):
                 rights.setdefault(question.about, []).append(slot_of(answer, "text").text == question.answer)
+            ceilings = {"what": self.recognised([scene for _, scene in asked], pictures)}
             for about, found in sorted(rights.items()):
-                self.add(share(f"image to text, {name}: {about}", found))
+                beside = {"ceiling": ceilings.get(about), "chance": CHANCE_OF_REPLY.get(about)}
+                self.add(share(f"image to text, {name}: {about}", found, **beside))
+
+    def recognised(self, scenes: Sequence[Scene], pictures: Sequence[Pixels]) -> float:
+        """The share of things that the judge of pictures knows in them."""
+        verdicts = judge_pictures(scenes, pictures, self.probe)
+        return fmean(right for verdict in verdicts for right in verdict.things)
 
 
 def questions_of_each_kind(num: int, rng: random.Random) -> list[tuple[Question, Scene]]:
@@ -201,25 +217,16 @@ def save_sheet(real: Sequence[np.ndarray], made: Sequence[np.ndarray], path: Pat
 
 
 @click.command("quality")
-@click.option("--model", "folder", type=click.Path(path_type=Path), help="a model folder; default: the embedded model")
-@click.option("--cache", type=click.Path(path_type=Path), default=cache_folder, show_default="the training cache")
-@click.option("--num", default=200, show_default=True, help="answers a measure")
+@model_option
+@cache_option
+@click.option("--num", default=100, show_default=True, help="answers a measure")
 @click.option("--task", "tasks", multiple=True, type=click.Choice(list(TASKS)), help="only these tasks")
 @click.option("--sheet", type=click.Path(path_type=Path), help="folder for sample sheets")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="also write the figures here")
+@json_option
 def quality(
     folder: Path | None, cache: Path, num: int, tasks: tuple[str, ...], sheet: Path | None, json_file: Path | None
 ) -> None:
     """Measure the embedded model's answers."""
-    from runtime.engine.denoising import DenoisingEngine
-    from runtime.engine.model import EMBEDDED, load_model
-    from runtime.executors.in_process import InProcessExecutor
-
-    model = load_model(folder or EMBEDDED)
-    engine = DenoisingEngine(model, InProcessExecutor(model.backbone))
-    try:
+    with opened(folder) as (model, engine):
         figures = ReportCard(model, engine, cache, num, sheet).measure(tasks or list(TASKS))
-    finally:
-        engine.close()
-    if json_file is not None:
-        json_file.write_text(json.dumps({figure.measure: asdict(figure) for figure in figures}, indent=2) + "\n")
+    write_figures(figures, json_file)

@@ -1,21 +1,18 @@
 """How often words become the right answer of a type: `omni eval forms`.
 
-An answer of a type is a call of one tool that has to be called, so it is judged like tool calls, three ways on the same
-sentences: the form as it is served; the form with the model alone, nothing taken from the words; and free writing.
+An answer of a type is a call of one tool that has to be called, so it is judged as tool calls are.
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from runtime.engine.engine import Engine
-from runtime.engine.model import EMBEDDED, load_model
-from runtime.evaluation.figures import Figure, share
-from runtime.evaluation.tool_calls import Attempt, Caller, Command, card_of, function
+from runtime.evaluation.calls import Attempt, Caller, Command, card_of, chance_of, function
+from runtime.evaluation.figures import Figure, share, write_figures
+from runtime.evaluation.opened import json_option, model_option, opened
 from runtime.server.model_card import ModelCard
 
 FRUIT, CITIES, DAYS = ("apple", "banana", "lemon"), ("Paris", "Oslo", "Rome"), ("Monday", "Friday", "Sunday")
@@ -60,38 +57,31 @@ def figures(way: str, asked: Sequence[Command], attempts: Sequence[Attempt]) -> 
     """Whole answers that fit and that are right, and single values that are right."""
     pairs = [(command.arguments, attempt.arguments or {}) for command, attempt in zip(asked, attempts, strict=True)]
     values = [told.get(name) == value for wanted, told in pairs for name, value in wanted.items()]
+    forms_of = {form.name: (form,) for form in FORMS}
+    by_chance = sum(chance_of(command, forms_of[command.tool]) for command in asked) / len(asked)
     return [
-        share(f"{way}: valid", [attempt.tool is not None for attempt in attempts]),
-        share(f"{way}: values right", values),
-        share(f"{way}: all right", [told == wanted for wanted, told in pairs]),
+        share(f"answers of a type, {way}: valid", [attempt.tool is not None for attempt in attempts]),
+        share(f"answers of a type, {way}: values right", values),
+        share(f"answers of a type, {way}: all right", [told == wanted for wanted, told in pairs], chance=by_chance),
     ]
 
 
 async def measured(engine: Engine, card: ModelCard) -> list[Figure]:
     asked = sentences()
-    callers = {form.name: Caller(engine, card, (form,), forced=True) for form in FORMS}
+    ways = {form.name: Caller(engine, card, (form,), forced=True).ways for form in FORMS}
     told: list[Figure] = []
-    for way, name in (("as served", "served"), ("model alone", "alone"), ("free writing", "free")):
-        attempts = [await getattr(callers[command.tool], name)(command) for command in asked]
-        told += figures(way, asked, attempts)
+    for way in ways[ORDER.name]:
+        told += figures(way, asked, [await ways[command.tool][way](command) for command in asked])
     return told
 
 
 @click.command("forms")
-@click.option("--model", "folder", type=click.Path(path_type=Path), help="a model folder; default: the embedded model")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="also write the figures here")
+@model_option
+@json_option
 def forms(folder: Path | None, json_file: Path | None) -> None:
     """Measure answers of a type from written sentences."""
-    from runtime.engine.denoising import DenoisingEngine
-    from runtime.executors.in_process import InProcessExecutor
-
-    model = load_model(folder or EMBEDDED)
-    engine = DenoisingEngine(model, InProcessExecutor(model.backbone))
-    try:
+    with opened(folder) as (model, engine):
         told = asyncio.run(measured(engine, card_of(model)))
-    finally:
-        engine.close()
     for figure in told:
-        click.echo(str(figure))
-    if json_file is not None:
-        json_file.write_text(json.dumps({figure.measure: asdict(figure) for figure in told}, indent=2) + "\n")
+        click.echo(figure)
+    write_figures(told, json_file)

@@ -1,39 +1,24 @@
-"""How often a command in words becomes the right tool call: `omni eval tools`.
+"""How often a command, written or spoken, becomes the right tool call: `omni eval tools`.
 
-Three ways on the same commands: the skeleton as it is served; the skeleton with the model alone, nothing taken from the
-words; and free writing, where the model writes the JSON itself.
+The tools are of no training set, and the voices that speak the commands neither.
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import click
 
-from omnisdk.protocol.settings import FunctionTool
-from omnisdk.protocol.skeleton import skeleton_of
 from runtime.engine.engine import Engine
-from runtime.engine.model import EMBEDDED, OmniModel, load_model
-from runtime.engine.output import Finished
-from runtime.engine.recipe import Recipe, SlotRecipe
-from runtime.engine.request import GenerationRequest, TextPart, Turn
-from runtime.evaluation.figures import Figure, share
-from runtime.server.engine_bridge import EngineBridge
+from runtime.engine.request import SpeechPart
+from runtime.evaluation.calls import Attempt, Caller, Command, card_of, chance_of, function
+from runtime.evaluation.figures import Figure, share, word_errors, write_figures
+from runtime.evaluation.opened import cache_option, json_option, model_option, opened
+from runtime.evaluation.spoken_lines import load_spoken_lines
 from runtime.server.model_card import ModelCard
-from runtime.server.tools.deciding import Deciding
-from runtime.server.tools.offer import ARGUMENTS, Offer, call_recipe, with_tools
-
-FREE = Recipe("free", (SlotRecipe("text", "text", length=40, steps=20),))
-
-
-def function(name: str, description: str, **properties: dict[str, Any]) -> FunctionTool:
-    schema = {"type": "object", "properties": properties, "required": list(properties)}
-    return FunctionTool(name=name, description=description, parameters=schema)
-
+from runtime.training.data.speech import HELD_OUT_VOICES, SAMPLE_RATE, Line, plain_text
 
 ROOMS, STATES, SONGS, CITIES = ("kitchen", "hall", "bedroom"), ("on", "off"), ("jazz", "rock"), ("Paris", "Oslo")
 TOOLS = (
@@ -42,13 +27,7 @@ TOOLS = (
     function("play_music", "Play some music.", style={"enum": [*SONGS]}, loud={"type": "boolean"}),
     function("get_weather", "Tell the weather.", city={"enum": [*CITIES]}),
 )
-
-
-@dataclass(frozen=True)
-class Command:
-    words: str
-    tool: str
-    arguments: dict[str, Any]
+VOICES_EACH = 2  # that speak a command
 
 
 def commands() -> list[Command]:
@@ -68,122 +47,64 @@ def commands() -> list[Command]:
     ]
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """tool, arguments: None where what came is no call of a tool with arguments that fit."""
-
-    tool: str | None
-    arguments: dict[str, Any] | None
+def spoken_lines() -> list[Line]:
+    """Every command in some of the held-out voices, each of them about as often."""
+    said = [command.words.replace("12", "twelve") for command in commands() for _ in range(VOICES_EACH)]
+    return [Line(f"{words}.", HELD_OUT_VOICES[i % len(HELD_OUT_VOICES)], 1.0) for i, words in enumerate(said)]
 
 
-class Caller:
-    """Has one model call tools, request after request. forced: whether one has to be called."""
-
-    def __init__(
-        self, engine: Engine, card: ModelCard, tools: Sequence[FunctionTool] = TOOLS, *, forced: bool = False
-    ) -> None:
-        self._bridge, self._card, self._count = EngineBridge(engine), card, 0
-        self._tools, self._forced = tuple(tools), forced
-
-    async def served(self, command: Command) -> Attempt:
-        """As a client gets it, with tool_choice auto unless a call is forced."""
-        decided = await self._deciding().decide(Offer(self._tools, self._forced), _turns(command))
-        if decided is None:
-            return Attempt(None, None)
-        recipe = call_recipe(decided.tool, decided.skeleton)
-        filled = decided.skeleton.filled(await self._values(recipe, decided.turns))
-        return _attempt(decided.tool.name, filled, self._tools)
-
-    async def alone(self, command: Command) -> Attempt:
-        """The model chooses among all tools and all values."""
-        decided = await self._deciding().decide(Offer(self._tools, forced=True), _turns(command))
-        assert decided is not None
-        skeleton = skeleton_of(decided.tool.parameters, "", "tool")
-        values = await self._values(call_recipe(decided.tool, skeleton), decided.turns)
-        return _attempt(decided.tool.name, skeleton.filled(values), self._tools)
-
-    async def free(self, command: Command) -> Attempt:
-        """The model writes the call itself."""
-        finished = await self._ask(FREE, with_tools(_turns(command), self._tools))
-        try:
-            written = json.loads(finished.slots[0].text or "")
-            return _attempt(written["name"], json.dumps(written["arguments"]), self._tools)
-        except (ValueError, KeyError, TypeError):
-            return Attempt(None, None)
-
-    def _deciding(self) -> Deciding:
-        return Deciding(self._card, self._ask, lambda _: None)
-
-    async def _values(self, recipe: Recipe, turns: tuple[Turn, ...]) -> dict[str, str]:
-        finished = await self._ask(recipe, turns) if recipe.slots else None
-        slots = () if finished is None else finished.slots
-        return {slot.name.removeprefix(ARGUMENTS): slot.text or "" for slot in slots}
-
-    async def _ask(self, recipe: Recipe, turns: tuple[Turn, ...]) -> Finished:
-        self._count += 1
-        return await self._bridge.ask(GenerationRequest(f"call-{self._count}", turns, recipe, partial_every=0))
-
-
-def _turns(command: Command) -> tuple[Turn, ...]:
-    return (Turn("user", (TextPart(command.words),)),)
-
-
-def _attempt(name: str, arguments: str, tools: Sequence[FunctionTool] = TOOLS) -> Attempt:
-    """Judged by the schema's own words: names of values, and what they may be."""
-    tool = next((tool for tool in tools if tool.name == name), None)
-    given = json.loads(arguments)
-    properties = (tool.parameters or {})["properties"] if tool is not None else {}
-    fits = isinstance(given, dict) and given.keys() == properties.keys()
-    if tool is None or not fits or not all(_fits(given[key], properties[key]) for key in given):
-        return Attempt(None, None)
-    return Attempt(name, given)
-
-
-def _fits(value: Any, schema: dict[str, Any]) -> bool:
-    if "enum" in schema:
-        return value in schema["enum"]
-    if schema["type"] == "boolean":
-        return isinstance(value, bool)
-    return isinstance(value, int) and schema["minimum"] <= value <= schema["maximum"]
+def spoken_commands(cache: Path) -> list[Command]:
+    """The commands as they are said. Made at the first call, and kept in `cache`."""
+    utterances = load_spoken_lines("commands", spoken_lines(), cache)
+    each = [command for command in commands() for _ in range(VOICES_EACH)]
+    return [
+        replace(command, words=utterance.text, part=SpeechPart(utterance.pcm, SAMPLE_RATE))
+        for command, utterance in zip(each, utterances, strict=True)
+    ]
 
 
 def figures(way: str, asked: Sequence[Command], attempts: Sequence[Attempt]) -> list[Figure]:
     pairs = list(zip(asked, attempts, strict=True))
+    by_chance = sum(chance_of(command, TOOLS) for command in asked) / len(asked)
+    all_right = [(a.tool, a.arguments) == (c.tool, c.arguments) for c, a in pairs]
     return [
         share(f"{way}: valid", [attempt.tool is not None for attempt in attempts]),
         share(f"{way}: right tool", [a.tool == c.tool for c, a in pairs], chance=1 / len(TOOLS)),
-        share(f"{way}: right tool and arguments", [(a.tool, a.arguments) == (c.tool, c.arguments) for c, a in pairs]),
+        share(f"{way}: right tool and arguments", all_right, chance=by_chance),
     ]
 
 
-async def measured(engine: Engine, card: ModelCard) -> list[Figure]:
-    asked, caller = commands(), Caller(engine, card)
-    ways = {"as served": caller.served, "model alone": caller.alone, "free writing": caller.free}
+async def written(engine: Engine, card: ModelCard) -> list[Figure]:
+    """Written commands, every way."""
+    asked, caller = commands(), Caller(engine, card, TOOLS)
     told: list[Figure] = []
-    for way, call in ways.items():
-        told += figures(way, asked, [await call(command) for command in asked])
+    for way, call in caller.ways.items():
+        told += figures(f"written commands, {way}", asked, [await call(command) for command in asked])
     return told
 
 
-def card_of(model: OmniModel) -> ModelCard:
-    return ModelCard(model.name, model.recipes)
+async def spoken(engine: Engine, card: ModelCard, asked: Sequence[Command]) -> list[Figure]:
+    """Spoken commands as served, where a call may be made and where one has to be; and what was heard of them."""
+    told: list[Figure] = []
+    for way, forced in (("as served", False), ("a call required", True)):
+        caller = Caller(engine, card, TOOLS, forced=forced)
+        told += figures(f"spoken commands, {way}", asked, [await caller.served(command) for command in asked])
+    heard = [plain_text(text) for text in caller.heard]
+    pairs = [(plain_text(command.words), text) for command, text in zip(asked, heard, strict=True)]
+    return [*told, word_errors("spoken commands: word errors of what is heard", pairs)]
 
 
 @click.command("tools")
-@click.option("--model", "folder", type=click.Path(path_type=Path), help="a model folder; default: the embedded model")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="also write the figures here")
-def tools(folder: Path | None, json_file: Path | None) -> None:
-    """Measure tool calls from written commands."""
-    from runtime.engine.denoising import DenoisingEngine
-    from runtime.executors.in_process import InProcessExecutor
-
-    model = load_model(folder or EMBEDDED)
-    engine = DenoisingEngine(model, InProcessExecutor(model.backbone))
-    try:
-        told = asyncio.run(measured(engine, card_of(model)))
-    finally:
-        engine.close()
+@model_option
+@cache_option
+@click.option("--written-only", is_flag=True, help="leave out what is spoken, which needs the extra train")
+@json_option
+def tools(folder: Path | None, cache: Path, written_only: bool, json_file: Path | None) -> None:
+    """Measure tool calls from written and spoken commands."""
+    with opened(folder) as (model, engine):
+        told = asyncio.run(written(engine, card_of(model)))
+        if not written_only:
+            told += asyncio.run(spoken(engine, card_of(model), spoken_commands(cache)))
     for figure in told:
         click.echo(figure)
-    if json_file is not None:
-        json_file.write_text(json.dumps({figure.measure: asdict(figure) for figure in told}, indent=2) + "\n")
+    write_figures(told, json_file)

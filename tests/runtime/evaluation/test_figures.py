@@ -1,6 +1,9 @@
+import json
+from pathlib import Path
+
 import pytest
 
-from runtime.evaluation.figures import Figure, share, word_errors
+from runtime.evaluation.figures import Figure, mean, read_figures, share, word_errors, write_figures
 
 
 def test_a_share_has_its_interval() -> None:
@@ -24,7 +27,25 @@ def test_word_errors_are_per_word() -> None:
 
 def test_a_line_says_what_stands_beside_it() -> None:
     line = str(Figure("things", 0.5, 40, 0.35, 0.65, ceiling=0.9, chance=1 / 64))
-    assert "50.0%" in line
-    assert "ceiling 90.0%" in line
-    assert "chance 1.6%" in line
+    assert "50.0 %" in line
+    assert "ceiling 90.0 %" in line
+    assert "chance 1.6 %" in line
     assert "chance" not in str(share("count", [True], ceiling=0.9))
+
+
+def test_a_mean_is_told_in_its_unit() -> None:
+    figure = mean("sound", [3.0, 4.0, 5.0], "MOS")
+    assert (figure.value, figure.num) == (4.0, 3)
+    assert 3.0 <= figure.low < 4.0 < figure.high <= 5.0
+    assert "4.00" in str(figure)
+
+
+def test_what_is_written_holds_what_is_wanted_and_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    figures = [share("text to image: count", [True] * 9 + [False], chance=0.25), share("no such", [True])]
+    write_figures(figures, path)
+    rows = json.loads(path.read_text())
+    assert rows["text to image: count"]["wanted"]["value"] == 0.85
+    assert rows["text to image: count"]["reached"] is True
+    assert rows["no such"]["wanted"] is None
+    assert read_figures(path) == figures

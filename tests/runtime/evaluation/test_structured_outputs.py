@@ -2,8 +2,8 @@ import asyncio
 import json
 
 from runtime.engine.denoising import DenoisingEngine
+from runtime.evaluation.calls import Attempt, attempt, card_of
 from runtime.evaluation.structured_outputs import FORMS, figures, measured, sentences
-from runtime.evaluation.tool_calls import Attempt, _attempt, card_of
 from runtime.executors.in_process import InProcessExecutor
 from tests.support.tiny_model import tiny_model
 
@@ -12,7 +12,7 @@ def test_every_sentence_has_its_answer() -> None:
     asked = sentences()
     assert len({command.words for command in asked}) == len(asked) == 18
     for command in asked:
-        told = _attempt(command.tool, json.dumps(command.arguments), FORMS)
+        told = attempt(command.tool, json.dumps(command.arguments), FORMS)
         assert told == Attempt(command.tool, command.arguments)
 
 
@@ -29,6 +29,6 @@ def test_a_model_that_knows_nothing_answers_validly_in_a_form() -> None:
         told = {figure.measure: figure.value for figure in asyncio.run(measured(engine, card_of(model)))}
     finally:
         engine.close()
-    assert told["as served: valid"] == told["model alone: valid"] == 1
-    assert told["free writing: valid"] == 0
-    assert told["as served: all right"] > told["model alone: all right"]
+    assert told["answers of a type, as served: valid"] == told["answers of a type, model alone: valid"] == 1
+    assert told["answers of a type, free writing: valid"] == 0
+    assert told["answers of a type, as served: all right"] > told["answers of a type, model alone: all right"]

@@ -1,11 +1,14 @@
 import asyncio
 import json
-
-import pytest
+from collections import Counter
+from dataclasses import replace
 
 from runtime.engine.denoising import DenoisingEngine
-from runtime.evaluation.tool_calls import TOOLS, Attempt, Caller, Command, _attempt, card_of, commands, figures
+from runtime.engine.request import SpeechPart
+from runtime.evaluation.calls import Attempt, Command, attempt, card_of
+from runtime.evaluation.tool_calls import TOOLS, commands, figures, spoken, spoken_lines
 from runtime.executors.in_process import InProcessExecutor
+from tests.support.sentences import sung
 from tests.support.tiny_model import tiny_model
 
 
@@ -14,21 +17,8 @@ def test_every_command_has_its_call() -> None:
     assert len({command.words for command in asked}) == len(asked) == 30
     assert {command.tool for command in asked} == {tool.name for tool in TOOLS}
     for command in asked:
-        assert _attempt(command.tool, json.dumps(command.arguments)) == Attempt(command.tool, command.arguments)
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("nix", "{}"),
-        ("start_timer", '{"minutes": 99}'),
-        ("start_timer", "[1]"),
-        ("set_light", '{"room": "hall"}'),
-        ("play_music", '{"style": "jazz", "loud": 1}'),
-    ],
-)
-def test_what_is_no_call(name: str, arguments: str) -> None:
-    assert _attempt(name, arguments) == Attempt(None, None)
+        told = attempt(command.tool, json.dumps(command.arguments), TOOLS)
+        assert told == Attempt(command.tool, command.arguments)
 
 
 def test_figures() -> None:
@@ -37,20 +27,21 @@ def test_figures() -> None:
     assert [figure.value for figure in figures("w", [command] * 3, attempts)] == [2 / 3, 2 / 3, 1 / 3]
 
 
-def test_a_model_that_knows_nothing_calls_validly_from_a_skeleton() -> None:
+def test_voices_that_nobody_trained_on_say_every_command() -> None:
+    lines = spoken_lines()
+    assert set(Counter(line.voice for line in lines).values()) == {15}
+    assert all(not any(letter.isdigit() for letter in line.spoken) for line in lines)
+
+
+def test_spoken_commands_are_heard_and_a_call_that_is_required_is_valid() -> None:
     model = tiny_model()
     engine = DenoisingEngine(model, InProcessExecutor(model.backbone))
-
-    async def called() -> list[tuple[Attempt, Attempt, Attempt]]:
-        caller = Caller(engine, card_of(model))
-        return [
-            (await caller.served(command), await caller.alone(command), await caller.free(command))
-            for command in commands()[::6]
-        ]
-
+    speech = SpeechPart(sung("a cat").pcm, 24_000)
+    asked = [replace(command, part=speech) for command in commands()[::8]]
     try:
-        attempts = asyncio.run(called())
+        told = {figure.measure: figure for figure in asyncio.run(spoken(engine, card_of(model), asked))}
     finally:
         engine.close()
-    assert all(served.tool is not None and alone.tool is not None for served, alone, _ in attempts)
-    assert all(free == Attempt(None, None) for *_, free in attempts)
+    assert told["spoken commands, a call required: valid"].value == 1
+    assert told["spoken commands: word errors of what is heard"].num == len(asked) == 4
+    assert "spoken commands, as served: right tool and arguments" in told
