@@ -14,6 +14,7 @@ from omnisdk.protocol.changes import CanvasChange, Steer, SteerChange
 from omnisdk.protocol.items import ItemReference
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 from omnisdk.response import Response
+from omnisdk.server_items import ServerItems
 from omnisdk.settings import GenerationSettings
 from omnisdk.structured import OutputType
 from omnisdk.tools import Tool
@@ -66,11 +67,11 @@ def canvas_settings(canvas: Canvas, wanted: GenerationSettings) -> settings.Resp
     return response
 
 
-def replay_settings(first: Response) -> settings.ResponseSettings:
+def replay_settings(first: Response, server_items: ServerItems) -> settings.ResponseSettings:
     """Of the same answer again, beside the conversation, from what its end told."""
     assert first.asked is not None
     wanted, item_ids = first.asked
-    items = [ItemReference(id=item_id) for item_id in item_ids]
+    items = [ItemReference(id=item_id) for item_id in server_items.as_told(item_ids)]
     return msgspec.structs.replace(
         wanted,
         conversation="none",

@@ -86,6 +86,10 @@ class Connection:
             self._sent.note(event)
             self._outgoing.put_nowait(event)
 
+    def forget_audio(self) -> None:
+        """What was said so far is not to be sent again."""
+        self._sent.forget_audio()
+
     async def receipt(self, event: events.ClientEvent, answered_by: str) -> events.ServerEvent:
         """Send an event and wait for the server's answer to it. Raises ServerError or ConnectionLost."""
         self.raise_if_lost()

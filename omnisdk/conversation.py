@@ -155,7 +155,8 @@ def reduce(conversation: Conversation, event: events.ServerEvent) -> Conversatio
         case events.ResponseOutputAudioDelta():
             return _with_sound(conversation, event.item_id, event.delta)
         case events.ConversationItemTruncated():
-            return _as_heard(conversation, event.item_id, event.audio_end_ms)
+            known = conversation.item(event.item_id)
+            return conversation if known is None else conversation.add(as_heard(known, event.audio_end_ms))
     return conversation
 
 
@@ -260,13 +261,10 @@ def _with_sound(conversation: Conversation, item_id: str, pcm: bytes) -> Convers
     return conversation.add(replace(known, parts=(speech, *others)))
 
 
-def _as_heard(conversation: Conversation, item_id: str, heard_ms: int) -> Conversation:
+def as_heard(item: Item, heard_ms: int) -> Item:
     """With what was heard of a spoken answer, and the same share of its words."""
-    known = conversation.item(item_id)
-    if known is None:
-        return conversation
-    parts = (_first_ms(part, heard_ms) if isinstance(part, Speech) else part for part in known.parts)
-    return conversation.add(replace(known, parts=tuple(parts)))
+    parts = (_first_ms(part, heard_ms) if isinstance(part, Speech) else part for part in item.parts)
+    return replace(item, parts=tuple(parts))
 
 
 def _first_ms(speech: Speech, heard_ms: int) -> Speech:

@@ -23,6 +23,8 @@ class Hearing:
         self._streams: dict[int, ResamplingStream] = {}  # by rate
         self._kept: deque[Pcm] = deque()
         self._num_kept = self._num_dropped = 0
+        self._cut_to_ms = 0
+        self._session_number = 0
 
     async def send(self, chunk: bytes | Pcm | Speech) -> None:
         """Speech at any rate, or 16-bit mono PCM at 24 kHz. Raises ConnectionLost."""
@@ -36,16 +38,37 @@ class Hearing:
         self._session.post_audio(pcm)
         await self._session.room()
 
+    async def settled(self) -> None:
+        """Return when the server has told the turns of all that was sent. Raises ConnectionLost."""
+        session_number = -1
+        while session_number != self._session_number:  # what another one was told came after the question
+            session_number = self._session_number
+            await self._session.settled()
+
     def cut(self, start_ms: int, end_ms: int) -> Speech:
         """What was sent from `start_ms` to `end_ms`, as far as it is kept."""
-        kept = np.concatenate([*self._kept, np.zeros(0, np.int16)])
-        first, last = (max(0, ms * WIRE_SAMPLE_RATE_HZ // 1000 - self._num_dropped) for ms in (start_ms, end_ms))
-        return Speech.said(kept[first:last].copy(), WIRE_SAMPLE_RATE_HZ)
+        self._cut_to_ms = end_ms
+        return Speech.said(self._all()[self._at(start_ms) : self._at(end_ms)].copy(), WIRE_SAMPLE_RATE_HZ)
+
+    def taken(self) -> None:
+        """The server has made a turn of what was last cut."""
+        rest = self._all()[self._at(self._cut_to_ms) :]
+        self._num_dropped += self._num_kept - len(rest)
+        self._kept, self._num_kept = deque([rest]), len(rest)
 
     def restart(self) -> None:
-        """The session began anew, and its clock with it."""
-        self._kept.clear()
-        self._num_kept = self._num_dropped = 0
+        """The session began anew, and its clock with it: what no turn was made of is said again."""
+        self._session_number += 1
+        rest = self._all()
+        self._kept, self._num_kept, self._num_dropped, self._cut_to_ms = deque([rest]), len(rest), 0, 0
+        self._session.say_again(rest)
+
+    def _all(self) -> Pcm:
+        return np.concatenate([*self._kept, np.zeros(0, np.int16)])
+
+    def _at(self, ms: int) -> int:
+        """Where a time of the session is in what is kept."""
+        return max(0, ms * WIRE_SAMPLE_RATE_HZ // 1000 - self._num_dropped)
 
     def _keep(self, pcm: Pcm) -> None:
         self._kept.append(pcm)

@@ -69,6 +69,10 @@ class _TurnOver:
     pass
 
 
+class _Anew:
+    """The connection was lost, and the session with it; what the user was saying is said to another one."""
+
+
 class _SilenceForever:
     """The microphone has ended."""
 
@@ -96,6 +100,8 @@ class _Pump:
         return chunk
 
     async def close(self) -> None:
+        while not self._queue.empty():  # nobody takes it, and the end needs room
+            self._queue.get_nowait()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -250,12 +256,16 @@ class _Talk:
         match event:
             case events.SessionCreated():
                 self._hearing.restart()
+                self._inbox.put_nowait(_Anew())
+                if self._aloud is not None and not self._aloud.finished:
+                    self._playback.stop()  # the answer is made anew, and said from its beginning
             case events.InputAudioBufferSpeechStarted():
                 self._began_ms, self._aloud = event.audio_start_ms, None
                 self._inbox.put_nowait(_Began(self._playback.stop()))
             case events.InputAudioBufferSpeechStopped():
                 self._session.expect_spoken(self._hearing.cut(self._began_ms, event.audio_end_ms))
             case events.InputAudioBufferCommitted():
+                self._hearing.taken()
                 self._inbox.put_nowait(_Ended(event.item_id))
             case events.ConversationItemInputAudioTranscriptionCompleted():
                 self._tell(Understood(event.transcript))
@@ -281,6 +291,8 @@ class _Talk:
                 turn, self._turn = self._turn, None
                 if not turn.cancelled() and (successor := turn.result()) is not None:
                     return successor
+            case _Anew():
+                self._speaking = False
             case _SilenceForever():
                 self._silent_forever = True
         if self._owed and self._turn is None and not self._speaking:
@@ -293,7 +305,7 @@ class _Talk:
             await self._hearing.send(chunk)
         seconds = DETECTION.silence_duration_ms / 1000 + CLOSING_SILENCE_S
         await self._hearing.send(np.zeros(int(seconds * WIRE_SAMPLE_RATE_HZ), np.int16))
-        await self._session.settled()  # all that was heard is told
+        await self._hearing.settled()
         self._inbox.put_nowait(_SilenceForever())
 
     async def _fall_silent(self, cuts: list[Cut]) -> None:

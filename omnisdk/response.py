@@ -164,6 +164,7 @@ class Response:
         self._finished = False
         self.request: events.ResponseCreate | None = None  # with which it was asked for; None of a fork
         self.made_item_ids: list[str] = []
+        self.beside = False  # of the conversation
         self.id: str | None = None
         self.canvas_id: str | None = None
         self.item_id: str | None = None

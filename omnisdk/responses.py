@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 from omnisdk.asking import replay_settings
 from omnisdk.connecting import asset_url
@@ -13,6 +12,7 @@ from omnisdk.errors import ConnectionLost, OmniError
 from omnisdk.protocol import events
 from omnisdk.protocol.settings import ResponseSettings
 from omnisdk.response import CanvasChange, Response
+from omnisdk.server_items import ServerItems
 from omnisdk.structured import OutputType
 
 ANSWERED_BY = {
@@ -25,10 +25,10 @@ ANSWERED_BY = {
 class Responses:
     """Those that are not finished, and what each of them asks of the server."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, server_items: ServerItems) -> None:
         self.run: Wait | None = None  # how a thread without this loop waits; the sync client's
         self.newest: Response | None = None  # of those in the conversation
-        self._connection = connection
+        self._connection, self._server_items = connection, server_items
         self._asked: dict[str, Response] = {}  # by the id of the event that asked, until the server names it
         self._running: dict[str, Response] = {}  # by response id
         self._held: list[events.ResponseCreate] = []  # not sent while the answer before is being stopped
@@ -48,6 +48,7 @@ class Responses:
     def begin_beside(self, wanted: ResponseSettings) -> Response:
         """Ask for one outside of the conversation; returns at once."""
         response = self._create(wanted, time.monotonic())
+        response.beside = True
         assert response.request is not None
         self._connection.post(response.request)
         return response
@@ -56,7 +57,7 @@ class Responses:
         """A second answer that goes on from what the first knows, or knew."""
         assert first.canvas_id is not None
         response, event_id = self._expected(time.monotonic())
-        response.asked, response.steers = first.asked, list(first.steers)
+        response.asked, response.steers, response.beside = first.asked, list(first.steers), True
         fork = events.OmniCanvasFork(canvas_id=first.canvas_id, seed=seed, at_step=at_step)
         fork.event_id, fork.metadata = event_id, {"client_event_id": event_id}
         self._connection.post(fork)
@@ -65,8 +66,10 @@ class Responses:
     def replay(self, first: Response) -> Response:
         """The same answer again, from what its end told."""
         response, event_id = self._expected(time.monotonic())
-        response.steers = list(first.steers)
-        self._connection.post(_create_event(event_id, replay_settings(first)))
+        wanted = replay_settings(first, self._server_items)
+        response.request, response.asked = _create_event(event_id, wanted), (wanted, ())
+        response.steers, response.beside = list(first.steers), True
+        self._connection.post(response.request)
         return response
 
     def _create(self, wanted: ResponseSettings, asked_at: float, form: OutputType[object] | None = None) -> Response:
@@ -111,8 +114,9 @@ class Responses:
 
     # What the server says of them
 
-    def named(self, event: events.ResponseCreated, item_ids: Sequence[str]) -> None:
-        """Pair the server's response with the one asked for: by its metadata, else the oldest. It answers the items."""
+    def named(self, event: events.ResponseCreated) -> None:
+        """Pair the server's response with the one asked for: by its metadata, else the oldest. It answers the items
+        that the server has."""
         if not self._asked:
             return
         named = (event.response.metadata or {}).get("client_event_id")
@@ -121,7 +125,7 @@ class Responses:
         response = self._asked.pop(asked)
         self._running[event.response.id] = response
         if response.asked is not None and not response.asked[1]:
-            response.asked = response.asked[0], tuple(item_ids)
+            response.asked = response.asked[0], self._server_items.ids
         response.feed(event)
 
     def feed(self, event: events.ServerEvent) -> None:
@@ -135,6 +139,11 @@ class Responses:
             response = self._running.get(getattr(event, "response_id", ""))
         if response is not None and not response.finished:
             response.feed(event)
+
+    def is_beside(self, event: events.ServerEvent) -> bool:
+        """Whether it belongs to a response that stands outside of the conversation."""
+        response = self._running.get(getattr(event, "response_id", ""))
+        return response is not None and response.beside
 
     def refused(self, event_id: str | None, error: OmniError) -> bool:
         """Whether an answer was asked for with this event, which then fails."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar, Unpack, overload
 
@@ -13,12 +14,23 @@ from omnisdk.audio_file import Pcm
 from omnisdk.canvas import Canvas
 from omnisdk.connecting import CONNECT_TIMEOUT_S, Wire
 from omnisdk.connection import Connection
-from omnisdk.conversation import Conversation, Item, PartLike, ToolCall, item_to_wire, new_item, reduce, spoken_words
+from omnisdk.conversation import (
+    Conversation,
+    Item,
+    PartLike,
+    ToolCall,
+    as_heard,
+    item_to_wire,
+    new_item,
+    reduce,
+    spoken_words,
+)
 from omnisdk.editing import Wait
 from omnisdk.errors import ConnectFailed, ServerError, SettingsError
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import events
 from omnisdk.protocol import settings as wire_settings
+from omnisdk.protocol.errors import TRUNCATE_INVALID_ITEM_ID
 from omnisdk.protocol.limits import MAX_IMAGE_BYTES, WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.picture import Picture
 from omnisdk.protocol.sent_log import SentLog
@@ -27,6 +39,7 @@ from omnisdk.receipts import item_id
 from omnisdk.reconnecting import Reconnect
 from omnisdk.response import Response
 from omnisdk.responses import Responses
+from omnisdk.server_items import STAND_IN, ServerItems, stand_in_of
 from omnisdk.settings import AnswerKeywords, GenerationSettings, SharedKeywords
 from omnisdk.speaking import Speaking
 
@@ -63,7 +76,8 @@ class AsyncSession:
             retold=self._told_anew,
             lose=lambda error: self._responses.lose(error),
         )
-        self._responses = Responses(self._connection)
+        self._server_items = ServerItems()
+        self._responses = Responses(self._connection, self._server_items)
         self.settings = settings or GenerationSettings()
         if self.settings.output_type is not None:
             raise SettingsError("a type as output belongs to one answer; give it to respond(...) or ask(...)")
@@ -73,9 +87,7 @@ class AsyncSession:
         self.listener: Callable[[events.ServerEvent], None] | None = None  # sees each event, on the reader's time
         self._opening_items = () if conversation is None else conversation.items
         self._spoken: list[Speech] = []  # committed, its item not yet known
-        self._stand_ins: set[str] = set()  # items only the server has: pictures of the assistant, retold
         self._turn_ended_at: float | None = None
-        self._item_ids: list[str] = []  # of all the server's items, in their order
 
     async def __aenter__(self) -> AsyncSession:
         await self._connection.open()
@@ -177,6 +189,12 @@ class AsyncSession:
             chunk = pcm[first : first + CHUNK_SAMPLES].astype("<i2").tobytes()
             self._connection.post(events.InputAudioBufferAppend(audio=chunk))
 
+    def say_again(self, pcm: Pcm) -> None:
+        """In a session begun anew, whose server hears the turns: no turn was made of this; all before it is taken."""
+        self._connection.forget_audio()
+        self._spoken.clear()
+        self.post_audio(pcm)
+
     async def commit_speech(self, speech: Speech) -> None:
         """End the spoken turn; returns when the server has made an item of it."""
         self._turn_ended_at = time.monotonic()
@@ -209,7 +227,13 @@ class AsyncSession:
     async def truncate(self, item_id: str, heard_ms: int) -> None:
         """Keep of a spoken answer what was heard, its words in proportion. Raises ServerError."""
         event = events.ConversationItemTruncate(item_id=item_id, content_index=0, audio_end_ms=heard_ms)
-        await self._connection.receipt(event, "conversation.item.truncated")
+        try:
+            await self._connection.receipt(event, "conversation.item.truncated")
+        except ServerError as error:
+            known = self.conversation.item(item_id)
+            if error.code != TRUNCATE_INVALID_ITEM_ID or known is None:
+                raise
+            await self._replace(known, as_heard(known, heard_ms))  # a session begun anew was told its words alone
 
     def interrupt(self) -> None:
         """Cancel the answer that is being made, if there is one."""
@@ -235,8 +259,7 @@ class AsyncSession:
         pictures = [part for part in item.parts if isinstance(part, Image)]
         told = []
         if item.role == "assistant" and pictures:
-            told.append(new_item("user", *pictures))
-            self._stand_ins.add(told[0].id)
+            told.append(replace(new_item("user", *pictures), id=stand_in_of(item.id)))
         if item.role != "assistant" or spoken_words(item) or isinstance(item.parts[0], ToolCall):
             told.append(item)
         return told
@@ -251,14 +274,25 @@ class AsyncSession:
             raise
         return item
 
-    async def _create(self, item: Item) -> None:
-        event = events.ConversationItemCreate(item=item_to_wire(item))
+    async def _replace(self, known: Item, item: Item) -> None:
+        """An item by another of its id, in its place."""
+        at, before = self.conversation.items.index(known), self._server_items.before(known.id)
+        await self.delete(known.id)
+        others = self.conversation.items
+        self.conversation = replace(self.conversation, items=(*others[:at], item, *others[at:]))
+        for told in self._retold(item):
+            await self._create(told, before)
+            before = told.id
+
+    async def _create(self, item: Item, before: str | None = None) -> None:
+        """before: the id of what it stands behind; None for the end."""
+        event = events.ConversationItemCreate(item=item_to_wire(item), previous_item_id=before)
         await self._connection.receipt(event, item.id)
 
     # Told by the connection
 
     def _take(self, event: events.ServerEvent) -> None:
-        if item_id(event) not in self._stand_ins:
+        if not (item_id(event) or "").startswith(STAND_IN) and not self._responses.is_beside(event):
             self.conversation = reduce(self.conversation, event)
         match event:
             case events.OmniSessionCapabilities():
@@ -266,12 +300,13 @@ class AsyncSession:
             case events.InputAudioBufferCommitted():
                 self._know_spoken(event.item_id)
             case events.ConversationItemAdded():
-                if event.item.id not in self._item_ids:  # it may be told again on another connection
-                    self._item_ids.append(str(event.item.id))
+                self._server_items.add(str(event.item.id), event.previous_item_id)
+            case events.ConversationItemDeleted():
+                self._server_items.remove(event.item_id)
             case events.Error():
                 self._take_error(event)
             case events.ResponseCreated():
-                self._responses.named(event, self._item_ids)
+                self._responses.named(event)
             case _:
                 self._responses.feed(event)
         if self.listener is not None:
@@ -281,8 +316,7 @@ class AsyncSession:
         """The conversation as far as it is known, for a new session; what was being made is asked for again."""
         for made in self._responses.begin_anew():
             self.conversation = self.conversation.without(made)
-        if self.turn_detection is not None:
-            unsure.forget_audio()  # the server may have made turns of some of it
+        self._server_items.clear()
         created = {event.item.id for event in unsure if isinstance(event, events.ConversationItemCreate)}
         yield session_update(self.settings, self.conversation.system, self.turn_detection), "session.updated"
         for item in self.conversation.items:

@@ -39,8 +39,19 @@ async def test_speech_of_any_rate_and_bytes(hearing: Hearing) -> None:
     assert cut[-1] == 700
 
 
-async def test_a_session_that_begins_anew_has_a_clock_of_its_own(hearing: Hearing) -> None:
-    await hearing.send(np.full(24_000, 1, np.int16))
+async def test_a_session_that_begins_anew_hears_what_no_turn_was_made_of(
+    hearing: Hearing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again: list[list[int]] = []
+    monkeypatch.setattr(AsyncSession, "say_again", lambda _, pcm: again.append(sorted(set(pcm.tolist()))))
+    for second in range(3):
+        await hearing.send(np.full(24_000, second, np.int16))
+    hearing.cut(100, 1_000)
+    hearing.restart()  # before the server had made a turn of it
+    hearing.cut(100, 1_000)
+    hearing.taken()
     hearing.restart()
-    await hearing.send(np.full(24_000, 2, np.int16))
-    assert set(hearing.cut(0, 500).pcm) == {2}
+    assert again == [[0, 1, 2], [1, 2]]
+    await hearing.send(np.full(24_000, 3, np.int16))
+    assert set(hearing.cut(0, 500).pcm) == {1}  # by the clock of the new session
+    assert set(hearing.cut(2_000, 2_500).pcm) == {3}

@@ -14,7 +14,7 @@ from omnisdk.agent import Agent
 from omnisdk.agent_events import AgentResult, Called, Handoff, TurnFailed, TurnStopped, Understood, UserBegan, UserSpoke
 from omnisdk.client import AsyncClient, Client
 from omnisdk.conversation import Conversation, ToolCall
-from omnisdk.errors import ConnectionLost, OmniError, ResponseFailed, SettingsError
+from omnisdk.errors import ConnectFailed, ConnectionLost, OmniError, ResponseFailed, SettingsError
 from omnisdk.hooks import Stopped
 from omnisdk.media import Speech
 from omnisdk.testing import ScriptedRuntime
@@ -230,6 +230,15 @@ async def test_a_server_that_vanishes(scripted: ScriptedRuntime) -> None:
     with pytest.raises(ConnectionLost):
         await Agent(AsyncClient(scripted.url)).live(microphone(TALK, QUIET, lambda: False), speaker)
     assert speaker.closed
+
+
+async def test_no_server_and_a_microphone_that_never_waits() -> None:
+    async def hasty() -> AsyncIterator[Any]:
+        while True:
+            yield QUIET
+
+    with pytest.raises(ConnectFailed):
+        await asyncio.wait_for(Agent(AsyncClient("ws://127.0.0.1:1")).live(hasty(), FakeSpeaker()), 10)
 
 
 async def test_a_microphone_that_breaks(scripted: ScriptedRuntime) -> None:

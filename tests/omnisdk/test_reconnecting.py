@@ -170,6 +170,29 @@ class TestBeginningAnew:
             assert (await asyncio.wait_for(response, 20)).status == "completed"
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["resumed", "anew"])
+async def test_a_replay_after_a_break(engine: ScriptedEngine, kept: bool) -> None:
+    settings = ServerSettings(resume_window_s=60.0 if kept else 0.001)
+    with serving(engine, settings=settings) as url, cutting(url) as proxy:
+        async with live(proxy) as session:
+            await session.send("not this")
+            await session.delete(session.conversation.items[0].id)
+            await session.ask("a red ball")  # with a picture, which another session is shown by the user
+            response = await session.ask("another")
+            proxy.refuse()
+            proxy.cut()
+            await asyncio.sleep(0.05)
+            proxy.refuse(False)
+            again = await asyncio.wait_for(response.replay(), 20)
+            assert (again.status, again.text, again.seed) == ("completed", response.text, response.seed)
+            assert said(session) == ["user a red ball", "assistant here it is", "user another", "assistant here it is"]
+        words = [
+            [part.text for turn in asked.turns for part in turn.parts if hasattr(part, "text")]
+            for asked in engine.submitted
+        ]
+        assert words[2] == words[1] == ["a red ball", "here it is", "another"]
+
+
 class TestGivingUp:
     async def test_when_nobody_answers_any_more(self, engine: ScriptedEngine, proxy: CuttingProxy) -> None:
         engine.hold = True
