@@ -9,16 +9,21 @@ from collections import deque
 from collections.abc import AsyncIterator
 from importlib import import_module
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from omnisdk.audio_file import Pcm
 from omnisdk.errors import MediaError
+from omnisdk.media.speech import ResamplingStream
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 
 CHUNK_MS = 40
 MAX_WAITING_CHUNKS = 250  # ten seconds of a microphone that nobody reads
 FINISHED_EVERY_S = 0.02
+INVALID_SAMPLE_RATE = -9997  # of PortAudio
 Device = int | str
+Kind = Literal["input", "output"]
 
 
 async def microphone(*, device: Device | None = None) -> AsyncIterator[Pcm]:
@@ -40,13 +45,15 @@ async def microphone(*, device: Device | None = None) -> AsyncIterator[Pcm]:
         if not loop.is_closed():
             loop.call_soon_threadsafe(waiting.set)
 
-    stream = _opened("InputStream", "microphone", device, callback=take, finished_callback=end)
+    stream, rate_hz = _opened("input", "microphone", device, callback=take, finished_callback=end)
+    resampling = ResamplingStream(rate_hz, WIRE_SAMPLE_RATE_HZ)
     try:
         while True:
             await waiting.wait()
             waiting.clear()
             while heard:
-                yield heard.popleft()
+                chunk = heard.popleft()
+                yield chunk if rate_hz == WIRE_SAMPLE_RATE_HZ else resampling.feed(chunk)
             if ended:
                 raise MediaError("the microphone ended; plug it in again, and call microphone() again")
     finally:
@@ -55,13 +62,16 @@ async def microphone(*, device: Device | None = None) -> AsyncIterator[Pcm]:
 
 def record(seconds: float, device: Device | None = None) -> Pcm:
     """(samples,) int16 at 24 kHz of what the microphone hears from now on. Raises MediaError."""
-    stream = _opened("InputStream", "microphone", device)
+    stream, rate_hz = _opened("input", "microphone", device)
     try:
-        sound, _overflowed = stream.read(int(seconds * WIRE_SAMPLE_RATE_HZ))
+        sound, _overflowed = stream.read(int(seconds * rate_hz))
     finally:
         stream.close()
     pcm: Pcm = sound[:, 0].copy()
-    return pcm
+    if rate_hz == WIRE_SAMPLE_RATE_HZ:
+        return pcm
+    resampling = ResamplingStream(rate_hz, WIRE_SAMPLE_RATE_HZ)
+    return np.concatenate([resampling.feed(pcm), resampling.flush()])
 
 
 class Speaker:
@@ -75,7 +85,8 @@ class Speaker:
         self._pieces: deque[Pcm] = deque()
         self._taken_s = 0.0  # what the device took
         self._taken_at = -float("inf")  # when it did last
-        self._stream = _opened("OutputStream", "speaker", device, callback=self._fill)
+        self._stream, self._rate_hz = _opened("output", "speaker", device, callback=self._fill)
+        self._resampling = ResamplingStream(WIRE_SAMPLE_RATE_HZ, self._rate_hz)
 
     @property
     def heard_s(self) -> float:
@@ -89,6 +100,8 @@ class Speaker:
 
     def play(self, pcm: Pcm) -> None:
         """Say this after what was given before: (samples,) int16 at 24 kHz. Returns at once."""
+        if self._rate_hz != WIRE_SAMPLE_RATE_HZ:
+            pcm = self._resampling.feed(pcm)
         with self._lock:
             self._pieces.append(pcm)
 
@@ -96,6 +109,7 @@ class Speaker:
         """Fall silent at once; what was not heard never is."""
         with self._lock:
             self._pieces.clear()
+            self._resampling = ResamplingStream(WIRE_SAMPLE_RATE_HZ, self._rate_hz)
             self._taken_s, self._taken_at = self._heard_s(), -float("inf")
 
     async def finished(self) -> None:
@@ -129,7 +143,7 @@ class Speaker:
                     self._pieces.appendleft(piece[len(taken) :])
             wanted[filled:] = 0
             if filled:
-                self._taken_s += filled / WIRE_SAMPLE_RATE_HZ
+                self._taken_s += filled / self._rate_hz
                 self._taken_at = time.monotonic()
 
 
@@ -138,20 +152,27 @@ def speaker(*, device: Device | None = None) -> Speaker:
     return Speaker(device)
 
 
-def _opened(kind: str, name: str, device: Device | None, **options: Any) -> Any:
-    """A running stream of 24 kHz, 16 bit, one channel."""
+def _opened(kind: Kind, name: str, device: Device | None, **options: Any) -> tuple[Any, int]:
+    """A running stream of 16 bit and one channel, and its rate: 24 kHz, or the device's own if it refuses that."""
     sounddevice = _package(name)
-    block = WIRE_SAMPLE_RATE_HZ * CHUNK_MS // 1000
     try:
-        stream = getattr(sounddevice, kind)(
-            samplerate=WIRE_SAMPLE_RATE_HZ, channels=1, dtype="int16", blocksize=block, device=device, **options
-        )
-        stream.start()
+        try:
+            return _started(sounddevice, kind, WIRE_SAMPLE_RATE_HZ, device, options), WIRE_SAMPLE_RATE_HZ
+        except sounddevice.PortAudioError as refused:
+            if INVALID_SAMPLE_RATE not in refused.args:
+                raise
+            rate_hz = int(sounddevice.query_devices(device, kind)["default_samplerate"])
+            return _started(sounddevice, kind, rate_hz, device, options), rate_hz
     except (sounddevice.PortAudioError, ValueError) as error:
         which = "the machine's own" if device is None else repr(device)
-        raise MediaError(
-            f"no {name} could be opened ({which}: {error}); plug one in, or name one of: {_devices(sounddevice)}"
-        ) from None
+        raise MediaError(f"no {name} could be opened ({which}: {error}); {_advice(sounddevice)}") from None
+
+
+def _started(sounddevice: Any, kind: Kind, rate_hz: int, device: Device | None, options: dict[str, Any]) -> Any:
+    opens = sounddevice.InputStream if kind == "input" else sounddevice.OutputStream
+    block = rate_hz * CHUNK_MS // 1000
+    stream = opens(samplerate=rate_hz, channels=1, dtype="int16", blocksize=block, device=device, **options)
+    stream.start()
     return stream
 
 
@@ -166,9 +187,11 @@ def _package(name: str) -> Any:
         ) from None
 
 
-def _devices(sounddevice: Any) -> str:
+def _advice(sounddevice: Any) -> str:
     try:
         names = [str(one["name"]) for one in sounddevice.query_devices()]
     except sounddevice.PortAudioError:
         names = []
-    return ", ".join(names) or "this machine has no sound device"
+    if not names:
+        return "this machine has no sound device: plug one in"
+    return f"plug one in, or name one of: {', '.join(names)}"

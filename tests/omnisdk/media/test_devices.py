@@ -23,10 +23,13 @@ class Stream:
 
     opened: list[Any] = []
     latency = 0.0
+    rates_hz = (24_000, 48_000)
 
     def __init__(self, **options: Any) -> None:
         if options["device"] == "none":
             raise PortAudioError("no such device")
+        if options["samplerate"] not in self.rates_hz:
+            raise PortAudioError("Invalid sample rate", -9997)
         self.options, self.closed, self.started = SimpleNamespace(**options), False, False
         Stream.opened.append(self)
 
@@ -53,9 +56,10 @@ def streams(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     package: Any = ModuleType("sounddevice")
     package.InputStream = package.OutputStream = Stream
     package.PortAudioError = PortAudioError
-    package.query_devices = lambda: [{"name": "HD Webcam"}, {"name": "Headset"}]
+    devices = [{"name": "HD Webcam"}, {"name": "Headset"}]
+    package.query_devices = lambda *one: {"default_samplerate": 48_000.0} if one else devices
     monkeypatch.setitem(sys.modules, "sounddevice", package)
-    Stream.opened, Stream.latency = [], 0.0
+    Stream.opened, Stream.latency, Stream.rates_hz = [], 0.0, (24_000, 48_000)
     return Stream.opened
 
 
@@ -116,6 +120,38 @@ async def test_what_the_device_still_holds_was_not_heard(streams: list[Any]) -> 
     loud.play(np.ones(24_000, np.int16))
     streams[0].ask(24_000)
     assert loud.heard_s == 0.0
+
+
+async def test_a_device_that_knows_another_rate_alone(streams: list[Any]) -> None:
+    Stream.rates_hz = (48_000,)
+    tone = (9000 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype(np.int16)
+    expected = (9000 * np.sin(2 * np.pi * 440 * np.arange(24_000) / 24_000)).astype(np.int16)
+    chunks = microphone()
+    first = asyncio.create_task(anext(chunks))
+    await asyncio.sleep(0)
+    streams[0].hear(tone[:1920])
+    heard = await first
+    assert streams[0].options.blocksize == 1920
+    assert np.abs(heard[50:900] - expected[50:900]).max() < 100
+    await chunks.aclose()
+    with speaker() as loud:
+        loud.play(expected[:2400])
+        said = streams[1].ask(1920)
+        assert np.abs(said[100:1900] - tone[100:1900]).max() < 100
+        assert loud.heard_s == pytest.approx(0.04)
+    assert (Speech.record(0.5).duration_s, len(streams)) == (0.5, 3)
+
+
+async def test_a_device_that_knows_no_rate_at_all(streams: list[Any]) -> None:
+    Stream.rates_hz = ()
+    with pytest.raises(MediaError, match=r"no speaker could be opened .*Invalid sample rate"):
+        speaker()
+
+
+def test_a_machine_without_sound(streams: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["sounddevice"], "query_devices", list, raising=False)
+    with pytest.raises(MediaError, match="this machine has no sound device: plug one in"):
+        Speech.record(1, device="none")
 
 
 @pytest.mark.parametrize("name", ["microphone", "speaker"])
