@@ -53,6 +53,9 @@ lint: setup ## format, style, types and rules of import
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright --verifytypes omnisdk --ignoreexternal > .public_types.txt \
+		|| { cat .public_types.txt; exit 1; }
+	@grep score .public_types.txt
 
 docs: setup ## write the documentation site to site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

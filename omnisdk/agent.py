@@ -112,9 +112,12 @@ class Agent(Generic[Out]):
         max_rounds: int = MAX_ROUNDS,
         **settings: Unpack[NumberKeywords],
     ) -> None:
-        self.instructions, self.name, self.description = instructions, name, description
-        self.tools, self.handoffs = tuple(tools), tuple(handoffs)
-        self.hook = Hooks()
+        self.instructions: str = instructions
+        self.name: str = name
+        self.description: str = description
+        self.tools: tuple[Tool, ...] = tuple(tools)
+        self.handoffs: tuple[Agent[object], ...] = tuple(handoffs)
+        self.hook: Hooks = Hooks()
         self._client, self._approve, self._max_rounds = client, approve, max_rounds
         plain = output is None or isinstance(output, str | Sequence)
         self._form = None if plain else OutputType(cast(type[object], output))

@@ -42,7 +42,7 @@ class Connection:
         retold: Callable[[SentLog], Iterator[tuple[events.ClientEvent, str]]],
         lose: Callable[[ConnectionLost], None],
     ) -> None:
-        self.url = realtime_url(url)
+        self.url: str = realtime_url(url)
         self.lost: ConnectionLost | None = None  # once no other can be had
         self._give, self._retold, self._give_up = take, retold, lose
         self._api_key = api_key

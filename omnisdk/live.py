@@ -136,7 +136,7 @@ class Live:
     ) -> None:
         if agent.form is not None:
             raise SettingsError("an agent whose output is a type cannot talk; leave output out, or use run(...)")
-        self.conversation = (
+        self.conversation: Conversation = (
             conversation if conversation is not None else Conversation(system=agent.instructions or None)
         )
         self._agent, self._deps = agent, deps

@@ -39,7 +39,7 @@ class LocalRuntime:
         self._child: asyncio.subprocess.Process | None = None
         self._stderr_tail: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
         self._readers: list[asyncio.Task[None]] = []
-        self.url = ""
+        self.url: str = ""
 
     async def __aenter__(self) -> LocalRuntime:
         command = [*(self._command or _serve_command()), "--port", str(self.port), "--ready-json"]

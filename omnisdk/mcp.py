@@ -29,8 +29,9 @@ class McpTool(Tool):
 
     def __init__(self, client: mcp.Client, name: str, description: str, schema: Mapping[str, Any]) -> None:
         self._client, self._remote_name = client, name
-        self.name, self.description = _NO_NAME.sub("_", name)[:128], description
-        self.schema = _fillable(schema)
+        self.name: str = _NO_NAME.sub("_", name)[:128]
+        self.description: str = description
+        self.schema: dict[str, object] = _fillable(schema)
 
     def _read(self, arguments: str) -> dict[str, Any]:
         try:

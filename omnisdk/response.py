@@ -172,11 +172,11 @@ class Response:
         self.status: Status = "in_progress"
         self.reason: str | None = None
         self.usage: wire_response.Usage | None = None
-        self.timing = Timing()
+        self.timing: Timing = Timing()
         self.seed: int | None = None
-        self.steps = 0
+        self.steps: int = 0
         self.unmasked_per_step: list[int] = []
-        self.num_partials = 0
+        self.num_partials: int = 0
         self._transcript: str | None = None
         self.changes: list[WireChange] = []  # all that changed its course, once it is finished
         self.steers: list[Steer] = []  # as they were asked for, their media with them
@@ -424,7 +424,8 @@ class Response:
             case events.ConversationItemInputAudioTranscriptionCompleted():
                 self._transcript = event.transcript
             case events.OmniCanvasDone():
-                self.seed, self.steps, self.changes = event.seed, event.steps, list(event.changes)
+                self.seed, self.steps = event.seed, event.steps
+                self.changes = list(event.changes)
                 self.unmasked_per_step = list(event.unmasked_per_step)
             case events.ResponseDone():
                 self._finish(event.response)

@@ -15,7 +15,7 @@ from omnisdk.response import CanvasChange, Response
 from omnisdk.server_items import ServerItems
 from omnisdk.structured import OutputType
 
-ANSWERED_BY = {
+ANSWERED_BY: dict[type[CanvasChange], str] = {
     events.OmniCanvasEdit: "omni.canvas.edited",
     events.OmniResponseTune: "omni.response.tuned",
     events.OmniCanvasSteer: "omni.canvas.steered",

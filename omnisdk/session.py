@@ -78,10 +78,10 @@ class AsyncSession:
         )
         self._server_items = ServerItems()
         self._responses = Responses(self._connection, self._server_items)
-        self.settings = settings or GenerationSettings()
+        self.settings: GenerationSettings = settings or GenerationSettings()
         if self.settings.output_type is not None:
             raise SettingsError("a type as output belongs to one answer; give it to respond(...) or ask(...)")
-        self.conversation = Conversation(system=None if conversation is None else conversation.system)
+        self.conversation: Conversation = Conversation(system=None if conversation is None else conversation.system)
         self.capabilities: events.OmniSessionCapabilities | None = None
         self.turn_detection: wire_settings.ServerVad | None = None  # set before it is entered, the server hears turns
         self.listener: Callable[[events.ServerEvent], None] | None = None  # sees each event, on the reader's time

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, cast
+from typing import Any, ClassVar, TypedDict, cast
 
 from pydantic import (
     BaseModel,
@@ -43,7 +43,7 @@ class SlotSettings(BaseModel):
     Raises SettingsError for an unknown name or a value out of range.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     length: int | None = Field(default=None, ge=1, le=limits.MAX_SLOT_LENGTH)
     steps: int | None = Field(default=None, ge=1, le=limits.MAX_SLOT_STEPS)
@@ -125,7 +125,7 @@ class GenerationSettings(BaseModel):
     Raises SettingsError for an unknown name or a value out of range.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     output: tuple[OutputModality, ...] | None = Field(default=None, min_length=1)
     recipe: str | None = Field(default=None, min_length=1)

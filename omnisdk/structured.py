@@ -39,9 +39,9 @@ class OutputType(Generic[Form]):
                 f'("text", "image", "speech") nor a type that can be filled in ({told})'
             ) from None
         self._wrapped = schema.get("type") != "object"
-        self.name = _NO_NAME.sub("_", getattr(kind, "__name__", str(kind)))[:128]
-        self.schema = fillable(_within(schema) if self._wrapped else schema, f"output {self.name}")
-        self.description = _told(kind)
+        self.name: str = _NO_NAME.sub("_", getattr(kind, "__name__", str(kind)))[:128]
+        self.schema: dict[str, object] = fillable(_within(schema) if self._wrapped else schema, f"output {self.name}")
+        self.description: str = _told(kind)
 
     def __repr__(self) -> str:
         return f"OutputType({self.name})"

@@ -137,13 +137,13 @@ class FunctionTool(Tool, Generic[P, R]):
         functools.update_wrapper(self, function)
         told, parameters = _documented(inspect.getdoc(function) or "")
         self.function = function
-        self.name = name or function.__name__
-        self.description = description or told
+        self.name: str = name or function.__name__
+        self.description: str = description or told
         for option, value in options.items():
             setattr(self, option, value)
         self._context = _context_parameter(function)
         self._arguments = _model_of(function, self.name, parameters, self._context)
-        self.schema = fillable(_schema_of(self._arguments), f"tool {self.name}")
+        self.schema: dict[str, object] = fillable(_schema_of(self._arguments), f"tool {self.name}")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)

@@ -13,7 +13,7 @@ class InputBuffer:
     """max_seconds: the longest turn."""
 
     def __init__(self, max_seconds: float) -> None:
-        self.rate_hz = limits.WIRE_SAMPLE_RATE_HZ
+        self.rate_hz: int = limits.WIRE_SAMPLE_RATE_HZ
         self._max_seconds = max_seconds
         self._chunks: list[NDArray[np.int16]] = []
         self._dropped_s = 0.0  # of what came, no longer held

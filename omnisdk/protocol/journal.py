@@ -23,8 +23,8 @@ class Journal:
         self._max_bytes = max_bytes
         self._kept: deque[tuple[ServerEvent, int]] = deque()
         self._first = 1  # the number of the first event that is kept
-        self.num_bytes = 0
-        self.last = 0
+        self.num_bytes: int = 0
+        self.last: int = 0
 
     def number(self, event: ServerEvent) -> bool:
         """Give an event the next number. False if it is one that has none."""

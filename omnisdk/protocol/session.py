@@ -110,16 +110,16 @@ class SessionRules:
         speaks: bool = False,
         max_speech_s: float = limits.MAX_SPEECH_S,
     ) -> None:
-        self.settings = settings
-        self.opted_in = opted_in
+        self.settings: SessionSettings = settings
+        self.opted_in: bool = opted_in
         self.items: list[Item] = []
         self.active_response_id: str | None = None
         self.side_response_ids: set[str] = set()  # of responses outside of the conversation
         self._new_id = new_id
         self._speaks = speaks
         self.max_speech_s = max_speech_s
-        self.input = InputBuffer(max_speech_s)
-        self.image_waits = False  # whether a picture was shown that the next turn takes with it
+        self.input: InputBuffer = InputBuffer(max_speech_s)
+        self.image_waits: bool = False  # whether a picture was shown that the next turn takes with it
         self._spoken_ms: dict[str, float] = {}  # of each spoken answer, how much was sent
         self._heard_ms: dict[str, int] = {}  # of those that were cut short, how much the user heard
         if opted_in:
