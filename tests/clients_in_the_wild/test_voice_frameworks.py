@@ -1,56 +1,48 @@
-"""Voice frameworks as their users run them, in an environment of their own: `make test-clients` makes it."""
+"""Voice frameworks as their users run them, in whole conversations with the embedded model: words, a voice whose turns
+the server hears, a picture, a tool, and speech into an answer."""
 
-import json
-import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.live_server import SPEAKING_MODEL, serving
-from tests.support.scripted_engine import ScriptedEngine
+from tests.clients_in_the_wild.programs_of_others import NEEDED, check_heard, check_sound, run
 
-PROGRAMS = Path(__file__).parent / "programs"
-PYTHON = Path(os.environ.get("OMNI_CLIENTS_PYTHON", Path(__file__).parents[2] / ".venv-clients/bin/python"))
-
-pytestmark = [
-    pytest.mark.wild,
-    pytest.mark.skipif(not PYTHON.exists(), reason="make test-clients sets up the environment of these clients"),
-]
+pytestmark = [pytest.mark.wild, NEEDED]
 
 
 @pytest.fixture
-def engine() -> ScriptedEngine:
-    return ScriptedEngine(texts={"text": "it is done", "arguments.room": "hall"})
+def speaking(embedded: tuple[str, str]) -> str:
+    """The address of the server, if its model speaks: these frameworks ask for nothing else."""
+    url, output = embedded
+    if output != "audio":
+        pytest.skip("the embedded model does not speak")
+    return url
 
 
-@pytest.fixture
-def url(engine: ScriptedEngine) -> Iterator[str]:
-    with serving(engine, SPEAKING_MODEL) as url:
-        yield url
+def test_openai_agents(speaking: str, spoken: Path, picture: Path) -> None:
+    seen = run("openai_agents", speaking, spoken, picture)
+    written, heard, shown, called, told, interrupted, again = seen["answers"]
+    for answer in (written, heard, shown):
+        check_sound(answer["sound"])
+    check_heard(seen["heard"][0])
+    assert "white" in shown["words"]
+    assert (seen["called"], called["words"]) == (["hall"], "")
+    assert told["status"] == "completed"
+    assert [item["output"] for item in seen["history"] if item["type"] == "function_call"] == ["stopped"]
+    assert interrupted["status"] == "cancelled"
+    assert len(interrupted["sound"]) < len(written["sound"])
+    check_heard(seen["heard"][1])
+    assert again["status"] == "completed"
 
 
-def run(program: str, url: str) -> dict[str, Any]:
-    command = [str(PYTHON), str(PROGRAMS / f"run_{program}.py"), url]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert ran.returncode == 0, ran.stderr
-    seen: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    assert seen["errors"] == []
-    return seen
-
-
-@pytest.mark.parametrize("program", ["openai_agents", "pydantic_ai", "livekit"])
-def test_a_turn_a_tool_call_and_a_spoken_answer(program: str, url: str, engine: ScriptedEngine) -> None:
-    seen = run(program, url)
+def test_pydantic_ai(speaking: str, spoken: Path, picture: Path) -> None:
+    seen = run("pydantic_ai", speaking, spoken, picture)
+    written, heard, shown, _called_and_told, interrupted, _again = seen["answers"]
+    for answer in (written, heard, shown):
+        check_sound(answer["sound"])
+    check_heard(seen["heard"][0])
+    assert "white" in shown["words"]
     assert seen["called"] == ["hall"]
-    assert "stopped" in str(seen["history"][-1])
-    assert [request.recipe.name for request in engine.submitted] == ["tool_call", "text_to_speech"]
-    assert [turn.role for turn in engine.submitted[-1].turns] == ["system", "user", "assistant", "user"]
-
-
-def test_pipecat_speaks(url: str) -> None:
-    seen = run("pipecat", url)
-    assert "TTSAudioRawFrame" in seen["kinds"]
-    assert seen["history"] == ["stop the timer in the hall"]
+    assert seen["states"] == ["complete"] * 5 + ["interrupted", "complete"]
+    assert len(interrupted["sound"]) < len(written["sound"])
+    check_heard(seen["heard"][1])
