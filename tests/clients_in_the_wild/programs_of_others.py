@@ -23,7 +23,7 @@ def run(program: str, url: str, *arguments: object) -> dict[str, Any]:
     """What a program of `programs/` tells it saw. It must have seen no errors."""
     command = [str(PYTHON), str(Path(__file__).parent / "programs" / f"run_{program}.py"), url, *map(str, arguments)]
     told = subprocess.run(
-        command, capture_output=True, text=True, timeout=150, check=False, env=environment() | {"API_KEY": KEY}
+        command, capture_output=True, text=True, timeout=300, check=False, env=environment() | {"API_KEY": KEY}
     )
     assert told.returncode == 0, told.stderr
     seen: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])

@@ -46,3 +46,29 @@ def test_pydantic_ai(speaking: str, spoken: Path, picture: Path) -> None:
     assert seen["states"] == ["complete"] * 5 + ["interrupted", "complete"]
     assert len(interrupted["sound"]) < len(written["sound"])
     check_heard(seen["heard"][1])
+
+
+def test_pipecat(speaking: str, spoken: Path, picture: Path) -> None:
+    seen = run("pipecat", speaking, spoken, picture)
+    written, heard, shown, _called, told, interrupted, again = seen["answers"]
+    for answer in (written, heard, shown):
+        check_sound(answer["sound"])
+    check_heard(seen["heard"][0])
+    assert "white" in shown["words"]
+    assert (seen["called"], told["status"]) == (["hall"], "completed")
+    assert interrupted["status"] == "incomplete"
+    assert len(interrupted["sound"]) < len(written["sound"])
+    check_heard(seen["heard"][1])
+    assert again["status"] == "completed"
+
+
+def test_livekit(speaking: str, spoken: Path, picture: Path) -> None:
+    seen = run("livekit", speaking, spoken, picture)
+    written, heard, shown, called, _told, interrupted, _again = seen["answers"]
+    for answer in (written, heard, shown):
+        check_sound(answer["sound"])
+    check_heard(seen["heard"][0])
+    assert "white" in shown["words"]
+    assert (seen["called"], called["words"]) == (["hall"], "")
+    assert seen["statuses"] == ["completed"] * 5 + ["cancelled", "completed"]
+    assert len(interrupted["sound"]) < len(written["sound"])

@@ -125,4 +125,4 @@ async def main() -> None:
     tell(**SEEN, kinds=kinds, numbers=numbers, sockets=len(SOCKETS))
 
 
-asyncio.run(asyncio.wait_for(main(), 90))
+asyncio.run(asyncio.wait_for(main(), 240))

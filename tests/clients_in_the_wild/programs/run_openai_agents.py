@@ -82,4 +82,4 @@ async def main() -> None:
     tell(answers=ANSWERS, heard=HEARD, called=CALLED, errors=ERRORS, history=history)
 
 
-asyncio.run(asyncio.wait_for(main(), 120))
+asyncio.run(asyncio.wait_for(main(), 240))

@@ -155,4 +155,4 @@ async def main() -> None:
     tell(answers=ANSWERS, heard=HEARD, called=CALLED, errors=ERRORS)
 
 
-asyncio.run(asyncio.wait_for(main(), 120))
+asyncio.run(asyncio.wait_for(main(), 240))

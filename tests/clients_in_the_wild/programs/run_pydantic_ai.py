@@ -86,4 +86,4 @@ async def main() -> None:
     tell(answers=ANSWERS, heard=HEARD, called=CALLED, errors=ERRORS, states=[response.state for response in responses])
 
 
-asyncio.run(asyncio.wait_for(main(), 120))
+asyncio.run(asyncio.wait_for(main(), 240))
