@@ -50,6 +50,7 @@ RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
 OVERLOADED = "overloaded"
 SHUTTING_DOWN = "shutting_down"
 GENERATION_FAILED = "generation_failed"
+INTERNAL_ERROR = "internal_error"
 
 INVALID_REQUEST = "invalid_request_error"
 RATE_LIMIT = "rate_limit_error"
@@ -78,3 +79,8 @@ class ProtocolError(ValueError):
         self.param = param
         self.event_id = event_id
         self.kind = kind
+
+
+def internal_error(what: str) -> ProtocolError:
+    """The server's own mistake at `what` came."""
+    return ProtocolError(f"the server failed at this {what}; try again", code=INTERNAL_ERROR, kind=SERVER_ERROR)

@@ -2,6 +2,13 @@
 
 from collections import OrderedDict
 
+from starlette.requests import Request
+from starlette.responses import Response
+
+from omnisdk.protocol.errors import ProtocolError
+from runtime.server.http_errors import ASSET_NOT_FOUND
+from runtime.server.partials import PNG
+
 
 class AssetStore:
     """PNG files by id. Beyond `max_bytes` the one not asked for the longest goes first."""
@@ -22,3 +29,18 @@ class AssetStore:
         if asset_id in self._files:
             self._files.move_to_end(asset_id)
         return self._files.get(asset_id)
+
+
+class AssetsEndpoint:
+    """GET /v1/assets/{asset_id}."""
+
+    def __init__(self, store: AssetStore) -> None:
+        self._store = store
+
+    async def fetch(self, request: Request) -> Response:
+        png = self._store.get(request.path_params["asset_id"])
+        if png is None:
+            raise ProtocolError(
+                "there is no such picture; the oldest are dropped, fetch them in time", code=ASSET_NOT_FOUND
+            )
+        return Response(png, media_type=PNG, headers={"Cache-Control": "private, max-age=3600, immutable"})

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from starlette.responses import JSONResponse
@@ -20,7 +20,7 @@ from runtime.server.assets import AssetStore
 from runtime.server.auth import Admitted, Door, Refusal
 from runtime.server.dialect import OwnWords
 from runtime.server.duplex.dialect import DuplexDialect
-from runtime.server.event_socket import CLOSE_TIMEOUT_S, EventSocket, Sent
+from runtime.server.event_socket import EventSocket, Sent
 from runtime.server.http_errors import RETRY_AFTER_S, error_response
 from runtime.server.live_session import GOING_AWAY, IDLE, SLOW_CONSUMER, LiveSession
 from runtime.server.metrics import Metrics
@@ -36,7 +36,6 @@ from runtime.server.turn_times import TurnTimes
 log = logging.getLogger(__name__)
 SUBPROTOCOLS = (OMNI_MSGPACK, OMNI_VERSION, "realtime")
 FIRST_EVENT_TIMEOUT_S = 10.0
-DRAIN_POLL_S = 0.02
 
 
 class Connections:
@@ -57,7 +56,7 @@ class Connections:
         self._assets = assets
         self._sessions = Sessions(settings.resume_window_s, settings.max_sessions)
         self.num_open = 0
-        self.draining = False  # whether the server is about to end
+        self._closed = False  # whether the server is about to end
 
     async def serve(self, websocket: WebSocket) -> None:
         admitted = self._admitted(websocket)
@@ -75,9 +74,9 @@ class Connections:
 
     def _admitted(self, websocket: WebSocket) -> Admitted | JSONResponse:
         """Or why not."""
-        if self.draining:
+        if self._closed:
             return refusal_response(
-                Refusal(503, "shutting_down", "the server ends and begins no session; come back later")
+                Refusal(503, errors.SHUTTING_DOWN, "the server ends and begins no session; come back later")
             )
         if self.num_open >= self._settings.max_sessions:
             return refusal_response(
@@ -159,21 +158,20 @@ class Connections:
         live.open()
         return live
 
-    async def drain(self, hurried: Callable[[], bool]) -> None:
-        """Before the server ends: no new sessions, answers that are being made come to their end, as long as they may.
-
-        hurried: whether to give up waiting.
-        """
-        self.draining = True
+    def go_away(self, time_left_s: float) -> None:
+        """The server ends: no new sessions, those that are open are told."""
+        self._closed = True
         for live in self._sessions:
-            live.go_away(self._settings.drain_s, "shutdown")
-        await _until(lambda: hurried() or not self._answering, self._settings.drain_s)
+            live.go_away(time_left_s, "shutdown")
+
+    def end(self) -> None:
+        """All sessions, whatever they are doing."""
         for live in self._sessions:
             live.end(GOING_AWAY)
-        await _until(lambda: hurried() or not self.num_open, CLOSE_TIMEOUT_S)
 
     @property
-    def _answering(self) -> bool:
+    def answering(self) -> bool:
+        """Whether any answer is being made that a client waits for."""
         return any(live.attached and live.session.answering for live in self._sessions)
 
 
@@ -217,12 +215,6 @@ def _resume_of(frame: str | bytes | None) -> events.SessionResume | None:
     except ProtocolError:
         return None
     return event if isinstance(event, events.SessionResume) else None
-
-
-async def _until(condition: Callable[[], bool], timeout_s: float) -> None:
-    ends_at = time.monotonic() + timeout_s
-    while not condition() and time.monotonic() < ends_at:  # noqa: ASYNC110 - many places would have to tell
-        await asyncio.sleep(DRAIN_POLL_S)
 
 
 def _asset_base(websocket: WebSocket) -> str:

@@ -197,7 +197,7 @@ class Spoken:
         try:
             sound = await asyncio.to_thread(make)
             chunks = [] if sound is None else await asyncio.to_thread(wire_chunks, sound, self._encoding)
-        except Exception:
+        except Exception:  # whatever a model's voice raises: the words of the answer stand
             log.exception("a stretch of speech could not be made")
             message = "the sound of this answer could not be made; its text stands; ask again"
             return [

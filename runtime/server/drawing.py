@@ -40,7 +40,7 @@ class Drawing:
             if isinstance(first, Finished):
                 _picture_of(first)
             self._outputs.put_nowait(first)
-        except BaseException:
+        except BaseException:  # cancelled, too
             self.close()
             raise
 

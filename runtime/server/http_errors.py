@@ -1,6 +1,7 @@
 """What goes wrong over HTTP, told as OpenAI's API tells it; and requests whose clients leave."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -11,13 +12,17 @@ from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
 from runtime.server.accounts import Account, RateLimitError
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+MODEL_NOT_FOUND, ASSET_NOT_FOUND = "model_not_found", "asset_not_found"
 STATUS_OF_CODE = {
     errors.MESSAGE_TOO_LARGE: 413,
     UNSUPPORTED_MEDIA_TYPE: 415,
     errors.RATE_LIMIT_EXCEEDED: 429,
+    MODEL_NOT_FOUND: 404,
+    ASSET_NOT_FOUND: 404,
     errors.OVERLOADED: 503,
     errors.SHUTTING_DOWN: 503,
 }
@@ -39,6 +44,9 @@ def told(endpoint: Endpoint) -> Endpoint:
             return error_response(error)
         except ClientGoneError:
             return Response(status_code=CLIENT_GONE_STATUS)
+        except Exception:  # ours, not the client's; other requests go on
+            log.exception("%s could not be served", request.url.path)
+            return error_response(errors.internal_error("request"))
 
     return tried
 
@@ -72,11 +80,19 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        raise ClientGoneError
     finally:
         working.cancel()
         leaving.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
+    _note(working)
+    raise ClientGoneError
+
+
+def _note(working: asyncio.Future[Any]) -> None:
+    """What went wrong when nobody was left to be told."""
+    problem = None if working.cancelled() else working.exception()
+    if problem is not None and not isinstance(problem, ProtocolError):
+        log.error("a request whose client has left could not be ended", exc_info=problem)
 
 
 async def _gone(request: Request) -> None:

@@ -200,7 +200,7 @@ class LiveSession:
                 # A frame is taken as a whole or not at all, even if the socket is lost meanwhile.
                 await asyncio.shield(asyncio.ensure_future(self._take(socket, frame)))
                 frame = await socket.frame()
-        except Exception:
+        except Exception:  # what a frame breaks is told by the session; this is ours, and ends it alone
             log.exception("session %s could not be read", self.id)
             self.end(INTERNAL_ERROR)
 
@@ -226,7 +226,7 @@ class LiveSession:
             await send_events(socket, self._outbox, partial(self._frame, socket))
         except GONE:
             pass
-        except Exception:
+        except Exception:  # as in reading
             log.exception("session %s could not be told", self.id)
             self.end(INTERNAL_ERROR)
 

@@ -70,7 +70,7 @@ class OneAnswer:
                 self._early.append(event)
                 if not isinstance(event, events.ResponseCreated):
                     return
-        except BaseException as error:
+        except BaseException as error:  # cancelled, too
             self.close()
             if isinstance(error, ProtocolError):
                 error.param = error.param and error.param.removeprefix("response.")

@@ -146,7 +146,7 @@ def _painted(preview: Callable[[], NDArray[np.uint8] | None]) -> tuple[tuple[int
     try:
         picture = preview()
         return None if picture is None else (picture.shape, encode_png(picture))
-    except Exception:
+    except Exception:  # whatever a model's decoder raises
         log.exception("a preview could not be painted")
         return None
 

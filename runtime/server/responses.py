@@ -159,7 +159,7 @@ class Responses:
         )
         try:
             self._bridge.submit(request, self._take_output)
-        except Exception as problem:
+        except Exception as problem:  # whatever an engine raises, the response was begun and has to end
             log.exception("the engine refused response %s", request.request_id)
             self._take_output(_failure(request.request_id, problem))
 
@@ -182,7 +182,7 @@ class Responses:
         except Undecided as undecided:
             self._take_output(replace(undecided.finished, usage=Usage()))  # it is spent already
             return
-        except Exception as problem:
+        except Exception as problem:  # nobody awaits this task, and the response has to end
             log.exception("no tool could be chosen for response %s", answer.plan.response.id)
             self._take_output(_failure(answer.plan.response.id, problem))
             return
@@ -426,16 +426,20 @@ class Responses:
         if answer is None:
             return
         try:
-            answer.take(output)
-        except OutboxFullError:
-            self._on_overflow()
-        except Exception as problem:
+            self._tell(answer, output)
+        except Exception as problem:  # ours; a client that waits for the end of its response gets one
             log.exception("an output of response %s could not be told", output.request_id)
             self._bridge.abandon(output.request_id)
             output = _failure(output.request_id, problem)
-            answer.take(output)
+            self._tell(answer, output)
         if isinstance(output, Finished):
             self._end(answer)
+
+    def _tell(self, answer: Answer, output: EngineOutput) -> None:
+        try:
+            answer.take(output)
+        except OutboxFullError:
+            self._on_overflow()
 
     def _end(self, answer: Answer) -> None:
         del self._answers[answer.plan.response.id]

@@ -134,14 +134,9 @@ class RealtimeSession:
             event_id = error.event_id or event_id
         except OutboxFullError:
             raise
-        except Exception:
+        except Exception:  # ours, not the client's: it is told, and the session lives on
             log.exception("an event of session %s could not be served", self.id)
-            self.tell_error(
-                ProtocolError(
-                    "the server failed at this event; try again", code="internal_error", kind=errors.SERVER_ERROR
-                ),
-                event_id,
-            )
+            self.tell_error(errors.internal_error("event"), event_id)
         self.last_event_id = event_id or self.last_event_id
         return event
 
@@ -336,6 +331,9 @@ class RealtimeSession:
             self.tell_error(error)
         except OutboxFullError:
             self._on_overflow()
+        except Exception:  # nobody awaits this task
+            log.exception("a turn of session %s could not be answered", self.id)
+            self.tell_error(errors.internal_error("turn"))
 
     # The extension
 

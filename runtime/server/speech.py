@@ -85,7 +85,7 @@ class _Speaking:
         except StopAsyncIteration:
             self._answer.close()
             raise not_made("nothing of this text can be said; send words") from None
-        except BaseException:
+        except BaseException:  # cancelled, too
             self._answer.close()
             raise
 

@@ -24,7 +24,7 @@ class WatchedEngine:
         see = self.on_request(request.request_id, request)
         try:
             self.engine.submit(request, _seen(see, sink))
-        except Exception as problem:
+        except Exception as problem:  # seen, and raised again
             see(Finished(request.request_id, "failed", (), Usage(), 0, error=str(problem)))
             raise
 

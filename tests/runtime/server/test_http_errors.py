@@ -1,5 +1,6 @@
 """Clients that leave are no longer worked for; what cannot be made now is told with a status."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -8,10 +9,13 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from runtime.engine.denoising import DenoisingEngine, EngineLimits
 from runtime.engine.recipe import SPEAKING_RECIPES
 from runtime.executors.in_process import InProcessExecutor
+from runtime.server.http_errors import told
 from tests.support.live_server import MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.tiny_model import tiny_model
@@ -81,3 +85,15 @@ def test_too_much_at_once_on_a_socket(overloaded: str) -> None:
         client.say("draw a red apple")
         done = client.answer()
         assert (done["status"], done["status_details"]["error"]["code"]) == ("failed", "overloaded")
+
+
+@pytest.mark.anyio
+async def test_what_is_our_own_mistake(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(_: Request) -> Response:
+        raise KeyError("nobody thought of this")
+
+    answer = await told(broken)(Request({"type": "http", "path": "/v1/x", "headers": [], "query_string": b""}))
+    error = json.loads(bytes(answer.body))["error"]
+    assert (answer.status_code, error["type"], error["code"]) == (500, "server_error", "internal_error")
+    assert "nobody thought of this" not in error["message"]
+    assert "KeyError: 'nobody thought of this'" in caplog.text

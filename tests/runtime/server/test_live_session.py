@@ -1,19 +1,16 @@
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from runtime.server.app import create_app
 from runtime.server.keys import Key
-from runtime.server.serving import Server, bind, url_of
 from runtime.server.settings import ServerSettings
 from tests.support.cutting_proxy import CuttingProxy, cutting
-from tests.support.live_server import MODEL, serving
+from tests.support.live_server import serving
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.wire_client import Event, WireClient, connected
 
@@ -308,46 +305,3 @@ class TestItsTime:
             with pytest.raises(ConnectionClosed):
                 client.receive()
             assert client.socket.close_code == 4008
-
-
-class TestGoingAway:
-    @contextlib.contextmanager
-    def stoppable(self, engine: ScriptedEngine, settings: ServerSettings) -> Iterator[tuple[str, Server]]:
-        listener, ready = bind("127.0.0.1", 0, settings), threading.Event()
-        server = Server(create_app(engine, MODEL, settings), ready.set)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        assert ready.wait(10)
-        yield url_of(listener), server
-        server.should_exit = True
-        engine.close()
-        thread.join(10)
-
-    def test_answers_come_to_their_end_and_no_session_begins(self, engine: ScriptedEngine) -> None:
-        engine.hold = True
-        with self.stoppable(engine, ServerSettings()) as (url, server), connected(url, **OMNI) as client:
-            client.say("a red ball")
-            client.ask({"type": "response.create"}, "response.created")
-            server.should_exit = True
-            notice = client.until("omni.session.go_away")
-            assert (notice["reason"], notice["time_left_ms"]) == ("shutdown", 10_000)
-            with pytest.raises(InvalidStatus) as refused, connected(url):
-                pass
-            assert refused.value.response.status_code == 503
-            assert refused.value.response.headers["Retry-After"]
-            engine.hold = False
-            assert client.until("response.done")["response"]["status"] == "completed"
-            with pytest.raises(ConnectionClosed):
-                client.receive()
-            assert client.socket.close_code == 1001
-
-    def test_not_for_ever(self, engine: ScriptedEngine) -> None:
-        engine.hold = True
-        with self.stoppable(engine, ServerSettings(drain_s=0.1)) as (url, server), connected(url) as client:
-            client.say("a red ball")
-            client.ask({"type": "response.create"}, "response.created")
-            server.should_exit = True
-            with pytest.raises(ConnectionClosed):
-                client.until("response.done")
-            assert client.socket.close_code == 1001
-            assert "omni.session.go_away" not in client.types()
