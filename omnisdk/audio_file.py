@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import wave
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +25,10 @@ Pcm = NDArray[np.int16]
 # Only containers that hold audio themselves: a playlist could make ffmpeg open other files of this machine.
 _CONTAINERS = "wav,w64,aiff,caf,au,flac,mp3,ogg,matroska,webm,mov,mp4,m4a,aac,amr,asf"
 _WRITTEN = {".flac": "flac", ".mp3": "libmp3lame", ".ogg": "libopus", ".opus": "libopus", ".m4a": "aac"}
+_MOST_S = 20  # of processor time, and of time
+_MOST_MEMORY_BYTES = 1 << 30
+_MOST_RATE_HZ = 192_000
+_HEAD_BYTES = 1 << 16  # of a WAV; and of what ffmpeg may write beside it
 _UNKNOWN_LENGTH = 0x7FFFFF00  # a WAV written to a pipe has a length of 2^31 or 2^32 bytes, or nearly so
 
 
@@ -32,6 +39,10 @@ class DecodedAudio:
     pcm: Pcm  # (num_samples,)
     sample_rate_hz: int
     file_seconds: float | None
+
+
+class FfmpegMissingError(MediaError):
+    """Neither the system nor the package imageio-ffmpeg has one."""
 
 
 def decode_audio(encoded: bytes, name: str, *, start_s: float, max_seconds: float) -> DecodedAudio:
@@ -132,22 +143,11 @@ def _mono_int16(frames: bytes, channels: int, width: int) -> Pcm:
 
 
 def _decode_with_ffmpeg(encoded: bytes, name: str, start_s: float, max_seconds: float) -> DecodedAudio:
-    # A real file, not a pipe: M4A often has its index at the end and must be sought.
-    with tempfile.TemporaryDirectory(prefix="omnisdk-") as folder:
-        path = Path(folder) / "audio"
-        path.write_bytes(encoded)
-        stream = ffmpeg.input(
-            f"file:{path}", ss=start_s, t=max_seconds, protocol_whitelist="file", format_whitelist=_CONTAINERS
-        ).audio
-        command = ffmpeg.output(stream, "pipe:", format="wav", acodec="pcm_s16le", ac=1).global_args("-hide_banner")
-        try:
-            wav, log_bytes = command.run(cmd=_ffmpeg_command(), capture_stdout=True, capture_stderr=True)
-        except ffmpeg.Error as error:
-            raise MediaError(_not_decoded(name, encoded, error.stderr.decode("utf-8", "replace"))) from None
+    wav, log = _as_wav(encoded, name, start_s, max_seconds)
     decoded = _decode_wav(wav, name, 0.0, max_seconds) if wav else None
     if decoded is None:
-        raise MediaError(_not_decoded(name, encoded, ""))
-    file_seconds = _declared_seconds(log_bytes.decode("utf-8", "replace"))
+        raise MediaError(_not_decoded(name, encoded, log))
+    file_seconds = _declared_seconds(log)
     decoded_seconds = len(decoded.pcm) / decoded.sample_rate_hz
     if file_seconds is not None:
         expected = min(max(file_seconds - start_s, 0.0), max_seconds)
@@ -155,6 +155,69 @@ def _decode_with_ffmpeg(encoded: bytes, name: str, start_s: float, max_seconds: 
             problem = f"it says {file_seconds:.2f} s and {start_s + decoded_seconds:.2f} s could be decoded"
             raise MediaError(_truncated(name, problem))
     return DecodedAudio(decoded.pcm, decoded.sample_rate_hz, file_seconds)
+
+
+def _as_wav(encoded: bytes, name: str, start_s: float, max_seconds: float) -> tuple[bytes, str]:
+    """A WAV of it, and what ffmpeg wrote on its way. Raises MediaError."""
+    # Real files, not pipes: M4A often has its index at the end and must be sought; and files have a limit of size.
+    with tempfile.TemporaryDirectory(prefix="omnisdk-") as folder:
+        source, target, log = Path(folder) / "audio", Path(folder) / "audio.wav", Path(folder) / "log"
+        source.write_bytes(encoded)
+        most_bytes = int(max_seconds * _MOST_RATE_HZ) * 2 + _HEAD_BYTES
+        stream = ffmpeg.input(
+            f"file:{source}",
+            ss=start_s,
+            t=max_seconds,
+            threads=1,
+            protocol_whitelist="file",
+            format_whitelist=_CONTAINERS,
+        ).audio
+        command = ffmpeg.output(stream, f"file:{target}", format="wav", acodec="pcm_s16le", ac=1, fs=most_bytes)
+        try:
+            ended_well = _run(
+                command.global_args("-hide_banner", "-nostdin").compile(_ffmpeg_command()), log, most_bytes
+            )
+        except subprocess.TimeoutExpired:
+            raise MediaError(
+                f"{name} could not be decoded in {_MOST_S} s; give another recording, as WAV: ffmpeg -i IN OUT.wav"
+            ) from None
+        written = log.read_bytes().decode("utf-8", "replace")
+        if not ended_well:
+            raise MediaError(_not_decoded(name, encoded, written))
+        return target.read_bytes() if target.exists() else b"", written
+
+
+def _run(command: list[str], log: Path, most_bytes: int) -> bool:
+    """Whether it ended well. Files may be made to take much time and memory, so it gets so much and no more.
+
+    Raises subprocess.TimeoutExpired.
+    """
+    with (
+        log.open("wb") as stderr,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr) as process,
+    ):
+        try:
+            _bound(process.pid, most_bytes + _HEAD_BYTES)
+            return process.wait(_MOST_S) == 0
+        finally:
+            process.kill()
+
+
+def _bound(pid: int, most_bytes: int) -> None:
+    """Limits of one process; elsewhere than on Linux there is only that of its time."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    bounds = {
+        resource.RLIMIT_AS: _MOST_MEMORY_BYTES,
+        resource.RLIMIT_FSIZE: most_bytes,
+        resource.RLIMIT_CPU: _MOST_S,
+        resource.RLIMIT_CORE: 0,
+    }
+    with suppress(ProcessLookupError):  # it has ended already
+        for limit, most in bounds.items():
+            resource.prlimit(pid, limit, (most, most))
 
 
 def _declared_seconds(log: str) -> float | None:
@@ -188,6 +251,6 @@ def _ffmpeg_command() -> str:
 
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError):
-        raise MediaError(
+        raise FfmpegMissingError(
             "this audio needs ffmpeg and there is none; install ffmpeg or the package imageio-ffmpeg, or give a PCM WAV"
         ) from None

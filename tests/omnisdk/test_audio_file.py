@@ -1,5 +1,6 @@
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +128,31 @@ def test_without_any_ffmpeg(monkeypatch: pytest.MonkeyPatch, encoded: dict[str, 
         assert len(plain.pcm) == len(TONE)
     finally:
         audio_file._ffmpeg_command.cache_clear()
+
+
+def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    slow = tmp_path / "ffmpeg"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(audio_file, "_ffmpeg_command", lambda: str(slow))
+    monkeypatch.setattr(audio_file, "_MOST_S", 1)
+    with pytest.raises(MediaError, match="could not be decoded in 1 s; give another recording"):
+        decode_audio(b"fLaC", "a.flac", start_s=0.0, max_seconds=31.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process has no such limits")
+@pytest.mark.parametrize(
+    "greedy",
+    [
+        "head -c 300000000 /dev/zero > log2; exec head -c 300000000 /dev/zero >&2",
+        "exec " + sys.executable + " -c 'bytes(2 << 30)'",
+    ],
+)
+def test_what_takes_too_much_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, greedy: str) -> None:
+    command = tmp_path / "ffmpeg"
+    command.write_text(f"#!/bin/sh\nsleep 0.2\ncd {tmp_path}\n{greedy}\n")  # the limits are there by then
+    command.chmod(0o755)
+    monkeypatch.setattr(audio_file, "_ffmpeg_command", lambda: str(command))
+    with pytest.raises(MediaError, match="no audio that can be decoded"):
+        decode_audio(b"fLaC", "a.flac", start_s=0.0, max_seconds=1.0)
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 2**20
