@@ -29,7 +29,7 @@ from runtime.server.model_list import ModelList
 from runtime.server.open_requests import OpenRequests
 from runtime.server.settings import ServerSettings
 from runtime.server.speech import Speech
-from runtime.server.tracing import Tracing, tracing_of
+from runtime.server.tracing import ToolSpans, Tracing, tracing_of
 from runtime.server.transcriptions import Transcriptions
 from runtime.server.watched_engine import WatchedEngine
 
@@ -42,12 +42,13 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
     door = Door(settings, Accounts(_watched(engine, metrics, tracing), settings.keys, settings.limits), secrets)
     connections = Connections(model, settings, assets, door, metrics, tracing)
     draining = Draining(connections, requests, settings.drain_s)
-    readiness = Readiness(model.name, lambda: not draining.begun)
+    tools = None if tracing is None else tracing.shared_tools
+    readiness = Readiness(model.name, lambda: not draining.begun, on_end=_nothing if tools is None else tools.close)
     routes = [
         WebSocketRoute("/v1/realtime", connections.serve),
         *_open_routes(readiness, assets),
         *_told_routes(door, model, metrics),
-        *_asked_routes(door, requests, _asked(model, assets, secrets)),
+        *_asked_routes(door, requests, _asked(model, assets, secrets, tools)),
     ]
     middleware = [] if tracing is None else [Middleware(tracing.middleware)]
     app = Starlette(routes=routes, lifespan=readiness.lifespan, middleware=middleware)
@@ -58,6 +59,10 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
 def _watched(engine: Engine, metrics: Metrics, tracing: Tracing | None) -> Engine:
     counted = WatchedEngine(engine, metrics.on_request)
     return counted if tracing is None else WatchedEngine(counted, tracing.on_request)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _open_routes(readiness: "Readiness", assets: AssetStore) -> Iterable[Route]:
@@ -77,12 +82,14 @@ def _told_routes(door: Door, model: ModelCard, metrics: Metrics) -> Iterable[Rou
     yield Route("/v1/models/{name:path}", guarded(door, models.one, limited=False))
 
 
-def _asked(model: ModelCard, assets: AssetStore, secrets: ClientSecrets) -> dict[str, Endpoint]:
+def _asked(
+    model: ModelCard, assets: AssetStore, secrets: ClientSecrets, tools: ToolSpans | None
+) -> dict[str, Endpoint]:
     """What is asked of the model, by path."""
     images = Images(model, assets)
     return {
         "/v1/realtime/client_secrets": ClientSecretsEndpoint(secrets, model).create,
-        "/v1/chat/completions": ChatCompletions(model).create,
+        "/v1/chat/completions": ChatCompletions(model, tools).create,
         "/v1/images/generations": images.generations,
         "/v1/images/edits": images.edits,
         "/v1/audio/speech": Speech(model).create,
@@ -115,8 +122,8 @@ def guarded(door: Door, endpoint: Endpoint, *, limited: bool = True) -> Endpoint
 class Readiness:
     """Ready from the start of the application until it is told to stop, while `takes` says that sessions may begin."""
 
-    def __init__(self, model_name: str, takes: Callable[[], bool]) -> None:
-        self._model_name, self._takes = model_name, takes
+    def __init__(self, model_name: str, takes: Callable[[], bool], on_end: Callable[[], None]) -> None:
+        self._model_name, self._takes, self._on_end = model_name, takes, on_end
         self._ready = False
 
     @contextlib.asynccontextmanager
@@ -124,6 +131,7 @@ class Readiness:
         self._ready = True
         yield
         self._ready = False
+        self._on_end()
 
     async def endpoint(self, _: Request) -> Response:
         ready = self._ready and self._takes()

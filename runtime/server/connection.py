@@ -130,12 +130,11 @@ class Connections:
             select_subprotocol(offered) in (OMNI_MSGPACK, OMNI_VERSION) or websocket.query_params.get("omni") == "1"
         )
         duplex = websocket.query_params.get("duplex") == "1"
-        survives = self._settings.resume_window_s > 0 and (opted_in or duplex)
         outbox = Outbox(self._settings.max_unsent_events)
         live = LiveSession(
             outbox,
             Lifetime(self._settings.idle_timeout_s, self._settings.max_session_s, time.monotonic()),
-            ResumeToken(admitted.account.name) if survives else None,
+            ResumeToken(admitted.account.name) if self._settings.resume_window_s > 0 else None,
             Journal(self._settings.max_journal_bytes),
             admitted.account,
             on_away=self._sessions.wait,
@@ -151,11 +150,12 @@ class Connections:
             dialect=DuplexDialect(speaks=self._model.speaks) if duplex else OwnWords(),
             on_overflow=lambda: live.end(SLOW_CONSUMER),
             on_socket_event=live.take_socket_event,
+            on_opted_in=live.survive,
         )
         if admitted.settings is not None:
             live.session.configure(admitted.settings)
         self._sessions.add(live)
-        live.open()
+        live.open(survives=duplex)
         return live
 
     def go_away(self, time_left_s: float) -> None:

@@ -52,8 +52,8 @@ class Attachment:
 
 
 class LiveSession:
-    """outbox: what the session says. lifetime: how long it may last. token, journal: of one that survives its socket.
-    account: what it may take.
+    """outbox: what the session says. lifetime: how long it may last. account: what it may take.
+    spare, journal: with which it can survive its socket, if servers let it; it does once it has the token.
 
     on_away: called when its socket was lost and it waits for another one. on_end: called when it is over.
     To be given its `session` before anything else is done.
@@ -65,14 +65,15 @@ class LiveSession:
         self,
         outbox: Outbox,
         lifetime: Lifetime,
-        token: ResumeToken | None,
+        spare: ResumeToken | None,
         journal: Journal,
         account: Account,
         *,
         on_away: Callable[["LiveSession"], None],
         on_end: Callable[["LiveSession"], None],
     ) -> None:
-        self.token, self._account = token, account
+        self.token: ResumeToken | None = None
+        self._spare, self._account = spare, account
         self._outbox, self._lifetime, self._journal = outbox, lifetime, journal
         self._on_away, self._on_end = on_away, on_end
         self._attachment: Attachment | None = None
@@ -90,10 +91,17 @@ class LiveSession:
         """Whether a socket carries it."""
         return self._attachment is not None
 
-    def open(self) -> None:
-        self.session.open(None if self.token is None else self.token.renew())
+    def open(self, *, survives: bool) -> None:
+        """survives: its socket, in any case. One whose client has opted in does as well."""
+        self.session.open(self.survive() if survives or self.session.opted_in else None)
         if self._lifetime.next() is not None:
             self._watching = asyncio.create_task(self._watch(), name=f"{self.id} lasts")
+
+    def survive(self) -> str | None:
+        """From now on it outlives its socket: a token, to be told to the client; None where it may not."""
+        if self.token is None:
+            self.token, self._spare = self._spare, None
+        return None if self.token is None else self.token.renew()
 
     def end(self, ending: Ending) -> None:
         """End it for good; one that nobody carries is over at once."""

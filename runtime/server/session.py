@@ -38,7 +38,8 @@ class RealtimeSession:
 
     asset_url: the address of a picture by its id. dialect: how the client speaks.
     on_overflow: told when the client reads too slowly for an answer. on_socket_event: takes what is said of the socket
-    and its session. Raises ProtocolError.
+    and its session. Raises ProtocolError. on_opted_in: called when the client opts in on the way; gives a resume token,
+    if the session can survive its socket.
     """
 
     def __init__(
@@ -53,11 +54,12 @@ class RealtimeSession:
         dialect: Dialect,
         on_overflow: Callable[[], None],
         on_socket_event: Callable[[events.SocketEvent], None],
+        on_opted_in: Callable[[], str | None],
     ) -> None:
         self.id = new_id("sess")
         self.last_event_id: str | None = None  # of the client's events that were taken, or refused
         self._dialect = dialect
-        self._on_socket_event = on_socket_event
+        self._on_socket_event, self._on_opted_in = on_socket_event, on_opted_in
         self._model = model
         self._outbox = outbox
         self._on_overflow = on_overflow
@@ -99,8 +101,7 @@ class RealtimeSession:
     def open(self, resume_token: str | None = None) -> None:
         """resume_token: with which it can be gone on with over another socket, if it can."""
         created = events.SessionCreated(session=self._rules.settings)
-        if resume_token is not None:
-            created.resume_token, created.attachment_generation = resume_token, 1
+        _tell_token(created, resume_token)
         self._outbox.put(created)
         self._tell_capabilities()
 
@@ -158,8 +159,7 @@ class RealtimeSession:
             case events.SessionUpdate():
                 check_generation(self._model, event.session.omni, "session.omni")
                 check_tools(event.session.tools, "session.tools")
-                self._outbox.put(events.SessionUpdated(session=self._rules.update(event.session)))
-                self._tell_capabilities()
+                self._update(event.session)
             case events.InputAudioBufferAppend():
                 self._check_media_room(0)
                 await self._listening.append(event.audio)
@@ -204,6 +204,14 @@ class RealtimeSession:
                 self._on_socket_event(event)
             case events.OutputAudioBufferClear():
                 pass  # there is no such buffer on a websocket
+
+    def _update(self, wanted: SessionSettings) -> None:
+        before = self.opted_in
+        updated = events.SessionUpdated(session=self._rules.update(wanted))
+        if self.opted_in and not before:
+            _tell_token(updated, self._on_opted_in())
+        self._outbox.put(updated)
+        self._tell_capabilities()
 
     # What is said
 
@@ -340,6 +348,11 @@ class RealtimeSession:
     def _tell_capabilities(self) -> None:
         if self._rules.opted_in:
             self._outbox.put(capabilities_of(self._model))
+
+
+def _tell_token(event: events.SessionCreated | events.SessionUpdated, resume_token: str | None) -> None:
+    if resume_token is not None:
+        event.resume_token, event.attachment_generation = resume_token, 1
 
 
 def error_event(error: ProtocolError, event_id: str | None = None) -> events.Error:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PROVIDER = "omnisdk"
 GENERATE, EXECUTE_TOOL = "generate_content", "execute_tool"
 OUTPUT_TYPES = {"text": "text", "speech": "speech", "image": "image"}
+MOST_OPEN = 1024  # calls whose outcome may still come
 CALL_RECIPES = ("tool_choice", "tool_call")
 
 
@@ -34,10 +35,14 @@ def tracing_of(model_name: str) -> Tracing | None:
 
 
 class Tracing:
-    """A span for each request of the model, and for each tool from its call to what it gave."""
+    """A span for each request of the model, and for each tool from its call to what it gave.
+
+    shared_tools: of what is asked over plain HTTP, where what a tool gave comes with another request.
+    """
 
     def __init__(self, model_name: str, tracer: Tracer) -> None:
         self._model_name, self._tracer = model_name, tracer
+        self.shared_tools = ToolSpans(tracer)
 
     def on_request(self, request_id: str, request: GenerationRequest | None) -> See:
         span = self._tracer.start_span(f"{GENERATE} {self._model_name}", attributes=self._asked(request_id, request))
@@ -78,7 +83,10 @@ class Tracing:
 
 
 class ToolSpans:
-    """The client runs the tools: a span lasts from when a call is told until what it gave comes back."""
+    """The client runs the tools: a span lasts from when a call is told until what it gave comes back.
+
+    Of more than MOST_OPEN the oldest is ended as one that was never answered.
+    """
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -87,23 +95,38 @@ class ToolSpans:
     def sent(self, event: ServerEvent) -> None:
         match event:
             case events.ResponseOutputItemDone(item=FunctionCall(status="completed") as call):
-                told = {
-                    "gen_ai.operation.name": EXECUTE_TOOL,
-                    "gen_ai.provider.name": PROVIDER,
-                    "gen_ai.tool.name": call.name,
-                    "gen_ai.tool.type": "function",
-                    "gen_ai.tool.call.id": str(call.call_id),
-                }
-                self._open[str(call.call_id)] = self._tracer.start_span(f"{EXECUTE_TOOL} {call.name}", attributes=told)
-            case events.ConversationItemAdded(item=FunctionCallOutput() as output) if output.call_id in self._open:
-                self._open.pop(output.call_id).end()
+                self._begin(call)
+            case events.ConversationItemAdded(item=FunctionCallOutput() as output):
+                self.answered(output.call_id)
+
+    def answered(self, call_id: str) -> None:
+        """What a tool gave has come. Of one that is not open any more, or never was, nothing follows."""
+        span = self._open.pop(call_id, None)
+        if span is not None:
+            span.end()
 
     def close(self) -> None:
         """What was called and never answered."""
-        for span in self._open.values():
-            span.set_attribute("error.type", "unanswered")
-            span.end()
-        self._open.clear()
+        while self._open:
+            self._give_up()
+
+    def _begin(self, call: FunctionCall) -> None:
+        told = {
+            "gen_ai.operation.name": EXECUTE_TOOL,
+            "gen_ai.provider.name": PROVIDER,
+            "gen_ai.tool.name": call.name,
+            "gen_ai.tool.type": "function",
+            "gen_ai.tool.call.id": str(call.call_id),
+        }
+        self._open[str(call.call_id)] = self._tracer.start_span(f"{EXECUTE_TOOL} {call.name}", attributes=told)
+        if len(self._open) > MOST_OPEN:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The oldest."""
+        span = self._open.pop(next(iter(self._open)))
+        span.set_attribute("error.type", "unanswered")
+        span.end()
 
 
 def _end(span: Span, finished: Finished) -> None:

@@ -42,6 +42,11 @@ class SessionCreated(FromServer, tag="session.created"):
 
 
 class SessionUpdated(FromServer, tag="session.updated"):
-    """The settings that hold from now on, all of them."""
+    """The settings that hold from now on, all of them.
+
+    resume_token, attachment_generation: as in session.created, once the client has opted in to the extension by this.
+    """
 
     session: SessionSettings
+    resume_token: str | UnsetType = UNSET
+    attachment_generation: int | UnsetType = UNSET

@@ -6,7 +6,7 @@ Pictures of an answer stand in `images` of its message, as other servers of this
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from omnisdk.protocol import response
 from omnisdk.protocol.audio import PCM
 from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.items import FunctionCallOutput
 from omnisdk.protocol.settings import (
     FunctionTool,
     OmniSettings,
@@ -27,35 +28,36 @@ from omnisdk.protocol.settings import (
     merged,
 )
 from omnisdk.protocol.skeleton import skeleton_of
-from runtime.server.chat.deltas import Deltas, Joined
+from runtime.server.chat.deltas import Delta, Deltas, Joined
 from runtime.server.chat.reading import offered_tools, read_messages
 from runtime.server.chat.requests import ChatRequest, ChosenTool, JsonSchema, check_supported
 from runtime.server.http_body import read_json
 from runtime.server.http_errors import account_of, error_body, unless_gone
 from runtime.server.model_card import ModelCard
-from runtime.server.one_answer import OneAnswer
+from runtime.server.one_answer import OneAnswer, Said
 from runtime.server.recordings import FileKind, write_recording
 from runtime.server.responses import new_id
 from runtime.server.server_sent import DONE, MEDIA_TYPE, sent
+from runtime.server.tracing import ToolSpans
 
 CHUNK, WHOLE = "chat.completion.chunk", "chat.completion"
 PARAMS = {"output_modalities": "modalities", "omni.output": "modalities"}  # as a chat calls what a response calls so
 
 
 class ChatCompletions:
-    """POST /v1/chat/completions."""
+    """POST /v1/chat/completions. tools: sees calls, and what came of them with a later request."""
 
-    def __init__(self, model: ModelCard) -> None:
-        self._model = model
+    def __init__(self, model: ModelCard, tools: ToolSpans | None = None) -> None:
+        self._model, self._tools = model, tools
 
     async def create(self, request: Request) -> Response:
         wanted = await read_json(request, ChatRequest)
         check_supported(wanted)
         settings = response_settings(wanted, self._model)
-        answer = OneAnswer(
-            account_of(request), self._model, await read_messages(wanted.messages, self._model.max_speech_s)
-        )
-        telling = _Telling(answer, wanted, self._model.name)
+        said = await read_messages(wanted.messages, self._model.max_speech_s)
+        self._note_outputs(said)
+        answer = OneAnswer(account_of(request), self._model, said)
+        telling = _Telling(answer, wanted, self._model.name, self._tools)
         try:
             await unless_gone(request, answer.begin(settings))
         except ProtocolError as error:
@@ -64,6 +66,11 @@ class ChatCompletions:
         if wanted.stream:
             return StreamingResponse(telling.streamed(), media_type=MEDIA_TYPE)
         return JSONResponse(await unless_gone(request, telling.whole()))
+
+    def _note_outputs(self, said: Sequence[Said]) -> None:
+        for one in said:
+            if self._tools is not None and isinstance(one.item, FunctionCallOutput):
+                self._tools.answered(one.item.call_id)
 
 
 def response_settings(wanted: ChatRequest, model: ModelCard) -> ResponseSettings:
@@ -114,22 +121,29 @@ def _omni(wanted: ChatRequest, model: ModelCard) -> OmniSettings:
 class _Telling:
     """One answer, told whole or in chunks."""
 
-    def __init__(self, answer: OneAnswer, wanted: ChatRequest, model_name: str) -> None:
+    def __init__(self, answer: OneAnswer, wanted: ChatRequest, model_name: str, tools: ToolSpans | None) -> None:
         self._answer, self._wanted, self._model_name = answer, wanted, model_name
+        self._tools = None if _schema_name(wanted) is not None else tools  # an answer of a form is no call
         self._id, self._created = new_id("chatcmpl"), int(time.time())
         self._deltas = Deltas(answer.picture, self._created, _schema_name(wanted))
 
     async def whole(self) -> dict[str, Any]:
         joined = Joined()
         try:
-            async for event in self._answer.events():
-                for delta in self._deltas.of(event):
-                    joined.add(delta)
+            async for delta in self._told():
+                joined.add(delta)
         finally:
             self._answer.close()
         message = joined.message(await asyncio.to_thread(self._file, joined.sound) if joined.spoken else None)
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._deltas.finish_reason}
         return self._object(WHOLE, [choice], usage=self._usage(), omni=self._told_beside())
+
+    async def _told(self) -> AsyncIterator[Delta]:
+        async for event in self._answer.events():
+            if self._tools is not None:
+                self._tools.sent(event)
+            for delta in self._deltas.of(event):
+                yield delta
 
     def _file(self, sound: list[bytes]) -> str:
         """The sound as it is wanted, in base64."""
@@ -146,9 +160,8 @@ class _Telling:
         unknown: dict[str, Any] = {"usage": None} if counted else {}
         try:
             yield self._chunk({"role": "assistant", "content": ""}, **unknown)
-            async for event in self._answer.events():
-                for delta in self._deltas.of(event):
-                    yield self._chunk(delta, **unknown)
+            async for delta in self._told():
+                yield self._chunk(delta, **unknown)
             yield self._chunk({}, self._deltas.finish_reason, **unknown, omni=self._told_beside())
             if counted:
                 yield sent(self._object(CHUNK, [], usage=self._usage()))

@@ -107,6 +107,25 @@ class TestResuming:
             again.say("a blue ball")
             assert again.answer()["status"] == "completed"
 
+    def test_who_opts_in_late_survives_from_then_on(
+        self, url: str, engine: ScriptedEngine, proxy: CuttingProxy
+    ) -> None:
+        engine.hold = True
+        with connected(proxy.url) as client:
+            client.say("a red ball")
+            assert not any("server_event_seq" in event for event in client.seen)
+            update = {"type": "session.update", "session": {"omni": {"partials": "tokens"}}}
+            updated = client.ask(update, "session.updated")
+            assert (updated["attachment_generation"], updated["server_event_seq"]) == (1, 1)
+            again = client.ask(update, "session.updated")
+            assert "resume_token" not in again
+            client.ask({"type": "response.create"}, "response.created")
+            proxy.cut()
+        engine.hold = False
+        with reopened(url) as other:
+            other.ask(resume(updated, again["server_event_seq"]), "session.resumed")
+            assert other.until("response.done")["response"]["status"] == "completed"
+
     def test_events_that_were_sent_and_lost_come_again(self, url: str, proxy: CuttingProxy) -> None:
         with connected(proxy.url, **OMNI) as client:
             client.say("a red ball")

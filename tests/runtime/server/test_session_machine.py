@@ -124,6 +124,7 @@ class LateDelivery(RuleBasedStateMachine):
                 dialect=OwnWords(),
                 on_overflow=lambda: None,
                 on_socket_event=lambda _: None,
+                on_opted_in=lambda: None,
             )
 
         self.session = self.run(opened())

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import openai
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from omnisdk.protocol.events import ResponseOutputItemDone
+from omnisdk.protocol.items import FunctionCall
 from runtime.server.tracing import tracing_of
 from tests.support.live_server import serving
 from tests.support.scripted_engine import ScriptedEngine
@@ -101,6 +104,53 @@ def test_a_tool_from_its_call_to_what_it_gave() -> None:
         "gen_ai.tool.call.id": told(answered_span)["gen_ai.tool.call.id"],
     }
     assert told(open_span)["error.type"] == "unanswered"
+
+
+CHAT_LIGHT = {"type": "function", "function": {name: LIGHT[name] for name in ("name", "parameters") if name in LIGHT}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_tool_over_plain_http_ends_with_a_later_request(stream: bool) -> None:
+    messages: list[Any] = [{"role": "user", "content": "the light"}]
+    asked = {"tools": [CHAT_LIGHT], "tool_choice": "required"}
+    with serving(ScriptedEngine()) as url:
+        client = openai.OpenAI(base_url=url.replace("ws://", "http://") + "/v1", api_key="any", max_retries=0)
+        with client:
+            made = client.chat.completions.create(model="omni", messages=messages, stream=stream, **asked)  # type: ignore[call-overload]
+            messages_of = [chunk.choices[0].delta for chunk in made] if stream else [made.choices[0].message]
+            call = next(message.tool_calls[0] for message in messages_of if message.tool_calls)
+            call = {"id": call.id, "type": "function", "function": {"name": call.function.name, "arguments": "{}"}}
+            assert not spans("execute_tool set_light")
+            messages += [
+                {"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": call["id"], "content": "on"},
+            ]
+            for _ in range(2):  # the second one tells it again, as whole conversations do
+                client.chat.completions.create(model="omni", messages=messages)
+            (span,) = spans("execute_tool set_light")
+            assert told(span)["gen_ai.tool.call.id"] == call["id"]
+            assert "error.type" not in told(span)
+            client.chat.completions.create(model="omni", messages=messages[:1], **asked)  # type: ignore[call-overload]
+    assert [told(span).get("error.type") for span in spans("execute_tool set_light")] == [None, "unanswered"]
+
+
+def test_an_answer_of_a_form_is_no_tool() -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "light", "schema": LIGHT["parameters"]}}
+    body = {"messages": [{"role": "user", "content": "x"}], "response_format": form}
+    with serving(ScriptedEngine()) as url:
+        httpx.post(url.replace("ws://", "http://") + "/v1/chat/completions", json=body).raise_for_status()
+    assert not spans("execute_tool light")
+
+
+def test_only_so_many_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.server.tracing.MOST_OPEN", 1)
+    tracing = tracing_of("omni")
+    assert tracing is not None
+    for number in range(3):
+        call = FunctionCall(name="set_light", arguments="{}", call_id=f"call_{number}", status="completed")
+        done = ResponseOutputItemDone(response_id="r", output_index=0, item=call)
+        tracing.shared_tools.sent(done)
+    assert [told(span)["gen_ai.tool.call.id"] for span in spans("execute_tool set_light")] == ["call_0", "call_1"]
 
 
 def test_nothing_where_the_api_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

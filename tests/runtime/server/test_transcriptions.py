@@ -77,7 +77,7 @@ def test_words_as_they_form(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize(
     ("file", "options", "told"),
     [
-        (b"OggS", {}, "this recording cannot be read .* convert it"),
+        (b"OggS", {}, "no audio that can be decoded .* allowed are WAV"),
         (wav(0.05), {}, "less than 100 ms"),
         (wav(31), {}, "more than 30 s of audio came"),
         (wav(), {"response_format": "xml"}, "invalid enum value 'xml'; send 'json' or"),

@@ -63,7 +63,7 @@ async def test_an_answer_that_was_nothing() -> None:
         (
             {"type": "input_audio", "input_audio": {"data": base64.b64encode(b"RIFF").decode(), "format": "wav"}},
             "messages[0].content[0].input_audio.data",
-            "cannot be read",
+            "is truncated: it ends inside its header",
         ),
     ],
 )
