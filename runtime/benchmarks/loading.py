@@ -24,7 +24,7 @@ from torch import Tensor
 
 from runtime.models.backbone import Backbone, BackboneConfig
 from runtime.models.checkpoints import built_without_weights, load_weights
-from runtime.models.published import BACKBONE, SPEECH_ENCODER, published_backbone, published_speech_encoder
+from runtime.models.published import BACKBONE, OUR_FIELDS, SPEECH_ENCODER, published_backbone, published_speech_encoder
 from runtime.models.weight_files import survey_weights
 
 ROWS = 16_384  # tokens of the vocabulary; the published 176,264 alone would take 2.5 GB
@@ -182,7 +182,7 @@ def write_checkpoint(folder: Path, config: BackboneConfig, shard_bytes: int = SH
         weight_map |= dict.fromkeys(names, file)
     index = {"metadata": {"total_size": sum(map(_num_bytes, shapes.values()))}, "weight_map": weight_map}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    sizes = {name: value for name, value in asdict(config).items() if name != "image_grid"}
+    sizes = {name: value for name, value in asdict(config).items() if name not in OUR_FIELDS}
     (folder / "config.json").write_text(json.dumps({"model_type": "Dream", "torch_dtype": "bfloat16", **sizes}))
 
 

@@ -15,9 +15,11 @@ from runtime.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig, Sp
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """Field names of the published `config.json`; the last one is ours.
+    """Field names of the published `config.json`; the last two are ours.
 
     image_grid: rows and columns of the learned picture-position embeddings; 0 (the published model) has none.
+    spoken_offsets: learned embeddings of how far a position of speech is from either end of the token that is said
+        there, at most so many codes less one; 0 has none.
     """
 
     vocab_size: int
@@ -31,6 +33,7 @@ class BackboneConfig:
     tie_word_embeddings: bool = False
     initializer_range: float = 0.02
     image_grid: int = 0
+    spoken_offsets: int = 0
 
     @property
     def head_dim(self) -> int:
@@ -74,6 +77,16 @@ def taken(x: Tensor, rows: Tensor) -> Tensor:
 def _taken_rotation(rotation: Rotation, rows: Tensor) -> Rotation:
     cos, sin = (taken(part[:, 0], rows)[:, None] for part in rotation)
     return cos, sin
+
+
+def within_runs(values: Tensor) -> tuple[Tensor, Tensor]:
+    """(batch, length) -> how far each position is from the first and from the last of the equal ones around it."""
+    index = torch.arange(values.shape[1], device=values.device).expand_as(values)
+    changes = values[:, 1:] != values[:, :-1]
+    edge = torch.ones_like(changes[:, :1])
+    firsts = torch.where(torch.cat([edge, changes], 1), index, 0).cummax(1).values
+    lasts = torch.where(torch.cat([changes, edge], 1), index, values.shape[1]).flip(1).cummin(1).values.flip(1)
+    return index - firsts, lasts - index
 
 
 @dataclass
@@ -206,6 +219,9 @@ class Decoder(nn.Module):
         if config.image_grid:
             self.image_row_embeddings = nn.Embedding(config.image_grid, config.hidden_size)
             self.image_column_embeddings = nn.Embedding(config.image_grid, config.hidden_size)
+        if config.spoken_offsets:
+            self.spoken_since_embeddings = nn.Embedding(config.spoken_offsets, config.hidden_size)
+            self.spoken_until_embeddings = nn.Embedding(config.spoken_offsets, config.hidden_size)
         if speech is not None:
             self.audio_model = AudioModel(speech)
             self.audio_projection = SpeechProjector(speech.output_size, config.hidden_size)
@@ -238,8 +254,18 @@ class Backbone(nn.Module):
             place = self.model.image_row_embeddings(cells // grid) + self.model.image_column_embeddings(cells % grid)
             embedded = embedded + place * (image_cells >= 0).unsqueeze(-1)
         if spoken is not None:
-            embedded = embedded + self.model.embed_tokens(spoken.clamp(min=0)) * (spoken >= 0).unsqueeze(-1)
+            embedded = embedded + self._said(spoken) * (spoken >= 0).unsqueeze(-1)
         return embedded
+
+    def _said(self, spoken: Tensor) -> Tensor:
+        said: Tensor = self.model.embed_tokens(spoken.clamp(min=0))
+        furthest = self.config.spoken_offsets - 1
+        if furthest < 0:
+            return said
+        since, until = within_runs(spoken)
+        begun: Tensor = self.model.spoken_since_embeddings(since.clamp(max=furthest))
+        left: Tensor = self.model.spoken_until_embeddings(until.clamp(max=furthest))
+        return said + begun + left
 
     def encode_speech(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, frames, 560) front-end features -> (batch, frames + 4, hidden) prompt rows and their number."""

@@ -35,6 +35,7 @@ BACKBONE_FIELDS = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "rms_norm_eps", "rope_theta", "tie_word_embeddings", "initializer_range",
 )  # fmt: skip
+OUR_FIELDS = ("image_grid", "spoken_offsets")  # which the published config has not
 STAGE_FIELDS = ("ch", "ch_mult", "num_res_blocks", "patch_size")
 SPEECH_ENCODER_FIELDS = (
     "output_size", "attention_heads", "linear_units", "num_blocks", "tp_blocks", "input_size", "kernel_size",
@@ -66,9 +67,9 @@ OFF: tuple[object, ...] = (None, False, 0, "", [], {})  # values that ask for no
 def published_backbone(folder: Path, overrides: Mapping[str, Any]) -> BackboneConfig:
     """Sizes of a backbone in the published layout: of `config.json`, with `overrides` on top."""
     path = folder / CONFIG_FILE
-    raw = _overridden(path, _with_plain_rope(read_fields(path)), (*BACKBONE_FIELDS, "image_grid"), overrides)
+    raw = _overridden(path, _with_plain_rope(read_fields(path)), (*BACKBONE_FIELDS, *OUR_FIELDS), overrides)
     _refuse_other_computations(path, raw, BACKBONE_FIELDS, BACKBONE_AS_OURS)
-    return checked(_only(raw, (*BACKBONE_FIELDS, "image_grid")), BackboneConfig, str(path))
+    return checked(_only(raw, (*BACKBONE_FIELDS, *OUR_FIELDS)), BackboneConfig, str(path))
 
 
 def published_speech_encoder(folder: Path, overrides: Mapping[str, Any]) -> SpeechEncoderConfig:

@@ -26,12 +26,13 @@ from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSp
 from runtime.engine.recipe import PROMPT, SPEAKING_RECIPES, TEXT_LENGTH, Recipe
 from runtime.models.backbone import Backbone, BackboneConfig, padding_bias
 from runtime.training.data.fetch import cache_folder
+from runtime.training.digits import SharedDigits, digits_of
 from runtime.training.growth import grown
 from runtime.training.heard import HeardUtterance, load_heard
 from runtime.training.image_tokenizer import CONFIG as IMAGE_CONFIG
 from runtime.training.muon import Muon
 from runtime.training.outside import UNKNOWN, other_things, small_talk
-from runtime.training.pictures import DRAWN_STYLE, READ_STYLES, ScenePool, load_pool
+from runtime.training.pictures import DRAWN_STYLE, READ_KINDS, READ_STYLES, ScenePool, load_pool, loosely
 from runtime.training.precision import in_training_precision
 from runtime.training.run import TrainingRun
 from runtime.training.speech_codes import SpokenText, load_spoken
@@ -42,23 +43,25 @@ from runtime.training.world import follow_up, plural, questions, request_to_draw
 
 GRID = 10
 NUM_SPEECH_CODES = 1024
+SPOKEN_OFFSETS = 24  # codes; the longest words are said in a second
 BATCH = 32
 TASK_SHARES = {
     "pictures": {
-        "text_to_image": 0.5,
-        "text_and_image_to_image": 0.08,
-        "image_to_text": 0.38,
+        "text_to_image": 0.4,
+        "text_and_image_to_image": 0.04,
+        "image_to_text": 0.3,
         "text_to_text": 0.04,
+        "text_to_speech": 0.22,
     },
     "spoken": {
-        "text_to_image": 0.16,
-        "text_and_image_to_image": 0.02,
+        "text_to_image": 0.2,
+        "text_and_image_to_image": 0.03,
         "image_to_text": 0.18,
         "text_to_text": 0.05,
-        "speech_to_text": 0.08,
-        "speech_to_image": 0.12,
-        "text_to_speech": 0.32,
-        "image_to_speech": 0.07,
+        "speech_to_text": 0.09,
+        "speech_to_image": 0.09,
+        "text_to_speech": 0.3,
+        "image_to_speech": 0.06,
     },
     "talking": {
         "text_to_text": 0.33,
@@ -73,11 +76,13 @@ TASK_SHARES = {
 BEFORE = {"pictures": "finished", "spoken": "pictures", "talking": "spoken"}  # the run each goes on from
 STEPS = {"pictures": 1350, "spoken": 1760, "talking": 330}  # those of version 2, on top of version 1
 DECAY_FROM = {"pictures": 0.99, "spoken": 0.1, "talking": 0.1}  # share of the run at the full learning rate
-LEARNING_RATES = {"pictures": 0.5, "spoken": 0.5, "talking": 0.25}  # share of the peaks
+LEARNING_RATES = {"pictures": 0.35, "spoken": 0.35, "talking": 0.25}  # share of the peaks
 ALL_HIDDEN = {"image": 0.35, "text": 0.5, "speech": 0.5}  # share of the slots that are hidden entirely
 HEARD_SHARES = {"kokoro": 0.35, "hibari": 0.5, "flite": 0.15}  # how often each engine is listened to
 READ_SHARES = (0.4, 0.15, 0.15, 0.15, 0.15)  # of READ_STYLES
+READ_LOOSELY = 0.5  # share of pictures to read that are looser than those it draws
 REFUSED = 0.07  # share of samples about what it does not know
+UNKNOWN_SHOWN = 0.15  # of the questions that could be about it, share about a picture of what it does not know
 PLAIN_SHARE = 0.1  # of what is said, plain English of no world
 PROMPT_DROPPED = 0.1  # share of drawing samples that learn what guidance compares with
 
@@ -97,6 +102,7 @@ def backbone_config(vocabulary: Vocabulary) -> BackboneConfig:
         rope_theta=10_000.0,
         tie_word_embeddings=True,
         image_grid=GRID,
+        spoken_offsets=SPOKEN_OFFSETS,
     )
 
 
@@ -255,11 +261,12 @@ class Curriculum:
 
     def image_to_text(self, recipe: Recipe, rng: random.Random) -> Sample:
         style = rng.choices(READ_STYLES, READ_SHARES)[0]
-        scene, codes = self.pool.draw(style, rng)
+        pool = loosely(style) if rng.random() < READ_LOOSELY else style
+        scene, codes = self.pool.draw(pool, rng, READ_KINDS)
         found = questions(scene, rng)
         asked = rng.choice([q for q in found if q.about in ("what", "where", "caption")] * 2 + found)
         answer = asked.answer
-        if rng.random() < REFUSED and asked.about in ("what", "where", "caption"):
+        if rng.random() < UNKNOWN_SHOWN and asked.about in ("what", "where", "caption"):
             codes, answer = self.pool.unknown(rng), UNKNOWN
         image = EncodedImage(codes.view(GRID, GRID))
         return self.layouter.sample(user(image, asked.text), recipe, [answer], rng)
@@ -332,14 +339,15 @@ def losses_of(network: Backbone, samples: Sequence[Sample]) -> dict[str, Tensor]
     return losses
 
 
-def optimizers_of(network: Backbone, rate: float = 1.0) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the layers, AdamW for everything else that is trained."""
+def optimizers_of(network: Backbone, vocabulary: Vocabulary, rate: float = 1.0) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for everything else that is trained; codes learn together as well."""
     matrices = [p for p in network.model.layers.parameters() if p.ndim == 2]
     chosen = {id(p) for p in matrices}
     rest = [p for p in network.parameters() if id(p) not in chosen and p.requires_grad]
     return [
         Muon(matrices, lr=0.02 * rate, weight_decay=0.01),
         torch.optim.AdamW(rest, lr=2e-3 * rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+        SharedDigits(network.model.embed_tokens.weight, digits_of(vocabulary), lr=3e-4 * rate),
     ]
 
 
@@ -349,15 +357,21 @@ def initialize(network: Backbone) -> None:
     for name, parameter in network.named_parameters():
         if "audio_model" in name or parameter.ndim < 2:
             continue
+        if "spoken_" in name:  # nothing at first, so that a model without them can go on with them
+            nn.init.zeros_(parameter)
+            continue
         residual = name.endswith(("o_proj.weight", "down_proj.weight"))
         nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * depth) if residual else 0.04)
 
 
 def taken_over(saved: dict[str, Tensor], network: Backbone, vocabulary: Vocabulary) -> dict[str, Tensor]:
-    """A saved state as `network` takes it; one without speech codes or of fewer layers is grown."""
+    """A saved state as `network` takes it; one without speech codes or of fewer layers is grown.
+
+    What else it has not, begins as it is initialised.
+    """
     num_ids = len(saved["model.embed_tokens.weight"])
     if num_ids == len(vocabulary):
-        return saved
+        return network.state_dict() | saved
     mute = Vocabulary.compact(vocabulary.text[1], 0, IMAGE_CONFIG.num_codes)
     if num_ids != len(mute):
         raise ValueError(
@@ -391,7 +405,7 @@ def main(stage: str, cache: Path, steps: int | None, threads: int, decay_from: f
     tasks = TASK_SHARES[stage]
     spoken = load_spoken(cache) if "text_to_speech" in tasks else []
     curriculum = Curriculum(Layouter(vocabulary, codec), load_pool(cache), heard, spoken)
-    optimizers = optimizers_of(network, LEARNING_RATES[stage])
+    optimizers = optimizers_of(network, vocabulary, LEARNING_RATES[stage])
     run = TrainingRun(
         cache / "runs" / f"backbone_{stage}",
         network,

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from runtime.models.backbone import Backbone, BackboneConfig, padding_bias, reference_segment_bias, segment_bias
+from runtime.models.backbone import (
+    Backbone,
+    BackboneConfig,
+    padding_bias,
+    reference_segment_bias,
+    segment_bias,
+    within_runs,
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +99,22 @@ def test_a_segment_scores_as_it_would_alone(small: Backbone) -> None:
     packed = small.hidden(small.embed(ids), PACKED, segment_bias(PACKED, torch.float32, REAL))
     torch.testing.assert_close(packed[:, :3], small.hidden(small.embed(ids[:, :3])))
     torch.testing.assert_close(packed[:, 3:5], small.hidden(small.embed(ids[:, 3:5])))
+
+
+def test_a_position_of_speech_knows_how_far_it_is_into_its_token() -> None:
+    since, until = within_runs(torch.tensor([[-1, 5, 5, 5, 7, 5, 5], [3, 3, -1, -1, 4, 4, 4]]))
+    assert since.tolist() == [[0, 0, 1, 2, 0, 0, 1], [0, 1, 0, 1, 0, 1, 2]]
+    assert until.tolist() == [[0, 2, 1, 0, 0, 1, 0], [1, 0, 1, 0, 2, 1, 0]]
+
+
+@torch.inference_mode()
+def test_places_in_a_token_are_told_apart_where_the_model_learns_them() -> None:
+    torch.manual_seed(0)
+    ids, spoken = torch.full((1, 6), 4), torch.tensor([[-1, 9, 9, 9, 9, -1]])
+    plain, placing = (Backbone(BackboneConfig(60, 32, 48, 1, 4, 2, spoken_offsets=n)) for n in (0, 3))
+    first, second, third, last = plain.embed(ids, spoken=spoken)[0, 1:5]
+    assert torch.equal(first, second)
+    first, second, third, last = placing.embed(ids, spoken=spoken)[0, 1:5]
+    assert not torch.equal(first, second)
+    assert not torch.equal(third, last)
+    assert torch.equal(placing.embed(ids, spoken=spoken)[0, 0], placing.embed(ids)[0, 0])  # nothing is said there

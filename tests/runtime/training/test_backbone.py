@@ -26,12 +26,13 @@ from runtime.training.backbone import (
     vocabulary_of,
 )
 from runtime.training.heard import HeardUtterance
-from runtime.training.pictures import READ_STYLES, ScenePool
+from runtime.training.pictures import READ_STYLES, ScenePool, loosely
 from runtime.training.speech_codes import SpokenText
 from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
 from runtime.training.text import corpus
 from runtime.training.world import BACKGROUNDS, Scene
 
+STYLES = (*READ_STYLES, *map(loosely, READ_STYLES))
 SCENES = [
     Scene("single", ("cat",), "blue"),
     Scene("count", ("dog", "dog"), "red"),
@@ -44,8 +45,8 @@ def curriculum() -> Curriculum:
     codec = TextCodec.train(corpus(random.Random(0))[:3000], 1024)
     codes = np.random.default_rng(0).integers(0, 2048, (len(SCENES), 100)).astype(np.int16)
     pool = ScenePool(
-        dict.fromkeys(READ_STYLES, SCENES),
-        dict.fromkeys(READ_STYLES, codes),
+        dict.fromkeys(STYLES, SCENES),
+        dict.fromkeys(STYLES, codes),
         codes,
         dict.fromkeys(BACKGROUNDS, codes[0]),
     )
@@ -117,7 +118,7 @@ def test_a_few_steps_learn_one_batch(curriculum: Curriculum) -> None:
     initialize(network)
     network.model.audio_model.requires_grad_(False)
     samples = [curriculum.sample("speech_to_image", random.Random(i)) for i in range(2)]
-    optimizers = optimizers_of(network)
+    optimizers = optimizers_of(network, curriculum.layouter.vocabulary)
     history = []
     for _ in range(4):
         loss = torch.stack(list(losses_of(network, samples).values())).sum()

@@ -1,9 +1,19 @@
 import random
 
 import numpy as np
+import pytest
 
 from runtime.training.data.scenes import CANVAS
-from runtime.training.pictures import READ_STYLES, ScenePool, batched, noise_picture, scenes_of
+from runtime.training.pictures import (
+    DRAWN_KINDS,
+    READ_STYLES,
+    ScenePool,
+    batched,
+    loosely,
+    noise_picture,
+    scenes_of,
+    varied_scenes,
+)
 from runtime.training.world import Scene
 
 
@@ -13,6 +23,21 @@ def test_no_held_out_scene_is_learnt_from() -> None:
         assert not any(scene.held_out for scene in scenes)
         assert len(scenes) == len(set(scenes))
         assert {scene.layout for scene in scenes} == {"single", "count", "beside", "stacked"}
+
+
+def test_nothing_held_out_is_read_in_looser_pictures_and_styles_differ() -> None:
+    assert not any(scene.held_out for scene in varied_scenes("noto"))
+    assert varied_scenes("noto") != varied_scenes("fluent")
+    assert len({*READ_STYLES, *map(loosely, READ_STYLES)}) == 2 * len(READ_STYLES)
+
+
+def test_kinds_come_as_often_as_is_asked_for() -> None:
+    scenes = [Scene("single", ("cat",), "red"), Scene("count", ("cat",) * 2, "red"), Scene("beside", ("a", "b"), "red")]
+    codes = np.zeros((3, 100), np.int16)
+    pool, rng = ScenePool({"noto": scenes}, {"noto": codes}, codes, {}), random.Random(0)
+    layouts = [pool.draw("noto", rng)[0].layout for _ in range(500)]
+    assert layouts.count("beside") / 500 == pytest.approx(DRAWN_KINDS["pair"], abs=0.07)
+    assert {pool.draw("noto", rng, {"single": 1.0})[0].layout for _ in range(20)} == {"single"}
 
 
 def test_the_draw_of_scenes_is_always_the_same() -> None:

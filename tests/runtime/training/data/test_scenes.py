@@ -1,12 +1,11 @@
 import random
 import time
-from itertools import product
 
 import numpy as np
 import pytest
 
 from runtime.training.data import scenes
-from runtime.training.data.drawings import SIZES, STYLES, TRAINING_STYLES, Drawings
+from runtime.training.data.drawings import TRAINING_STYLES, Drawings
 from runtime.training.data.scenes import (
     CANVAS,
     places,
@@ -16,21 +15,6 @@ from runtime.training.data.scenes import (
     stand_out,
 )
 from runtime.training.world import BACKGROUNDS, THINGS, Scene, random_scene
-
-
-@pytest.fixture(scope="module")
-def drawings() -> Drawings:
-    """Discs: each thing and style in a colour of its own."""
-    sprites = {}
-    for size in SIZES:
-        y, x = np.mgrid[:size, :size]
-        disc = (x - size / 2 + 0.5) ** 2 + (y - size / 2 + 0.5) ** 2 <= (size / 2) ** 2
-        pixels = np.zeros((len(THINGS), len(STYLES), size, size, 4), np.uint8)
-        for thing, style in product(range(len(THINGS)), range(len(STYLES))):
-            pixels[thing, style][disc] = (thing * 4, 40 * style, 90, 255)
-        sprites[size] = pixels
-    return Drawings(tuple(THINGS), STYLES, sprites)
-
 
 ALL_LAYOUTS = [
     Scene("single", ("dog",), "white"),
