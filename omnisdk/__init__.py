@@ -43,9 +43,10 @@ if TYPE_CHECKING:
     from omnisdk.mcp import mcp_tools
     from omnisdk.media import Image, PreviewImage, Speaker, Speech, microphone, speaker
     from omnisdk.media.plots import animation, filmstrip, spectrogram
+    from omnisdk.partials import ImagePartial, Partial, SlotPartial, SpeechPartial, TextPartial, TextSpan
     from omnisdk.playback import SpeakerLike
     from omnisdk.reconnecting import Reconnect
-    from omnisdk.response import Partial, Response, Timing
+    from omnisdk.response import Response, Timing
     from omnisdk.session import AsyncSession
     from omnisdk.settings import GenerationSettings, SlotSettings
     from omnisdk.structured import OutputError
@@ -114,7 +115,12 @@ _HOME = {
     "microphone": "media",
     "speaker": "media",
     "Reconnect": "reconnecting",
-    "Partial": "response",
+    "ImagePartial": "partials",
+    "Partial": "partials",
+    "SlotPartial": "partials",
+    "SpeechPartial": "partials",
+    "TextPartial": "partials",
+    "TextSpan": "partials",
     "Response": "response",
     "Timing": "response",
     "AsyncSession": "session",
@@ -141,6 +147,7 @@ __all__ = [
     "GenerationSettings",
     "Handoff",
     "Image",
+    "ImagePartial",
     "Item",
     "Live",
     "LocalRuntimeError",
@@ -160,15 +167,19 @@ __all__ = [
     "ServerError",
     "Session",
     "SettingsError",
+    "SlotPartial",
     "SlotSettings",
     "Span",
     "Speaker",
     "SpeakerLike",
     "Speech",
+    "SpeechPartial",
     "StepEvent",
     "StepFailed",
     "Stopped",
     "Text",
+    "TextPartial",
+    "TextSpan",
     "Timing",
     "Tool",
     "ToolCall",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from omnisdk.conversation import Conversation, ToolCall, ToolResult
 from omnisdk.errors import ResponseFailed
 from omnisdk.media import Image, Speech
-from omnisdk.response import Partial, Response
+from omnisdk.partials import Partial
+from omnisdk.response import Response
 from omnisdk.session import AsyncSession
 from omnisdk.settings import AnswerKeywords
 from omnisdk.tools import Output

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, Protocol, TypeVar
 
@@ -14,8 +14,9 @@ import numpy as np
 from omnisdk.conversation import Item, PartLike, Text, ToolCall, item_from_wire, item_to_wire, new_item
 from omnisdk.editing import Change, Edit, Wait
 from omnisdk.errors import OmniError, ResponseFailed, ResponseUnfinished
-from omnisdk.media import Image, PreviewImage, Speech
+from omnisdk.media import Image, Speech
 from omnisdk.notebook import answer_html
+from omnisdk.partials import Partial, fold_partial
 from omnisdk.protocol import events
 from omnisdk.protocol import response as wire_response
 from omnisdk.protocol.changes import CanvasChange as WireChange
@@ -26,52 +27,7 @@ from omnisdk.structured import OutputType
 
 Status = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 MAX_KEPT_PREVIEWS = 31
-MASKED_TEXT = "▒"
-TRANSCRIPT_SLOT = "transcript"
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Preview:
-    """The picture of a partial as it came: an undecoded PNG and one mask bit and confidence for each cell."""
-
-    png: bytes
-    rows: int
-    columns: int
-    mask: tuple[int, ...]
-    confidence: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Partial:
-    """What is known of an answer at one moment. A snapshot: a later partial may change any of it.
-
-    progress: share of positions unmasked, 0..1; slots: the same of each slot by name, "speech" of what is being said.
-    text, transcript: with ▒ where still masked.
-    """
-
-    step: int = 0
-    steps: int = 0
-    progress: float = 0.0
-    eta_ms: int | None = None
-    text: str = ""
-    transcript: str = ""
-    preview: Preview | None = field(default=None, repr=False)
-    slots: Mapping[str, float] = field(default_factory=dict, repr=False, hash=False)
-
-    @cached_property
-    def image(self) -> PreviewImage | None:
-        """The picture so far, with `.mask` and `.confidence` grids (rows, columns). Decoded when first asked for."""
-        preview = self.preview
-        if preview is None:
-            return None
-        shape = (preview.rows, preview.columns)
-        mask = np.array(preview.mask, bool).reshape(shape)
-        return PreviewImage(preview.png, mask, np.array(preview.confidence, np.float32).reshape(shape))
-
-    def __str__(self) -> str:
-        said = f" {self.text or self.transcript}".rstrip()
-        return f"step {self.step}/{self.steps} {self.progress:.0%}{said}"
 
 
 @dataclass(frozen=True)
@@ -80,41 +36,6 @@ class Timing:
 
     first_partial_s: float | None = None
     final_s: float | None = None
-
-
-def fold_partial(partial: Partial, event: events.ServerEvent) -> Partial:
-    """The partial after one more event; the same object if the event says nothing about partials."""
-    match event:
-        case events.OmniProgress():
-            return replace(
-                partial,
-                step=event.step,
-                steps=event.steps,
-                progress=event.unmasked_ratio,
-                eta_ms=event.eta_ms,
-                slots=event.slots,
-            )
-        case events.OmniCanvasDelta():
-            return replace(partial, step=event.step, steps=event.steps, progress=event.unmasked_ratio)
-        case events.OmniTextPartial(slot=slot):
-            shown = _with_masks(event.text, event.spans)
-            return replace(partial, transcript=shown) if slot == TRANSCRIPT_SLOT else replace(partial, text=shown)
-        case events.OmniImagePartial():
-            png = event.partial_image_b64
-            preview = Preview(png, event.rows, event.columns, tuple(event.mask), tuple(event.confidence))
-            return replace(partial, step=event.step, steps=event.steps, preview=preview)
-    return partial
-
-
-def _with_masks(text: str, spans: list[events.Span]) -> str:
-    """The text with every letter of a masked span as ▒; the spaces between words stay."""
-    shown, position = [], 0
-    for span in sorted((span for span in spans if span.masked), key=lambda span: span.start):
-        shown.append(text[position : span.start])
-        covered = text[span.start : span.end]
-        shown.append("".join(" " if letter == " " else MASKED_TEXT for letter in covered))
-        position = max(position, span.end)
-    return "".join(shown) + text[position:]
 
 
 CanvasChange = events.OmniCanvasEdit | events.OmniResponseTune | events.OmniCanvasSteer
@@ -154,6 +75,7 @@ class Response:
         self._waiters: list[asyncio.Future[None]] = []
         self._building = Partial()
         self._published: Partial | None = None
+        self._unseen = False  # whether the one that is being built holds something that was not shown
         self._num_published = 0
         self._previews: list[Partial] = []  # how the picture formed
         self._error: OmniError | None = None
@@ -400,15 +322,7 @@ class Response:
 
     def feed(self, event: events.ServerEvent) -> None:
         """Take one server event that belongs to this response."""
-        before = self._building
-        after = fold_partial(before, event)
-        if after is not before:
-            if after.step != before.step and before not in (Partial(), self._published):
-                self._publish(before)
-            self._building = after
-            if isinstance(event, events.OmniProgress):
-                self._publish(after)
-            return
+        self._fold(event)
         match event:
             case events.ResponseCreated():
                 self._begin(event.response.id)
@@ -439,7 +353,7 @@ class Response:
 
     def begin_anew(self) -> None:
         """It is asked for again: what had come of it is forgotten, partials begin from nothing."""
-        self._building = Partial()
+        self._building, self._unseen = Partial(), False
         self._pictures.clear()
         self._sound.clear()
         self.made_item_ids.clear()
@@ -455,12 +369,25 @@ class Response:
         for request in self._wanted:
             self._send(request)
 
+    def _fold(self, event: events.ServerEvent) -> None:
+        """Into the partial that is being built; it is shown when a group of events is whole, or another begins."""
+        before, self._building = self._building, fold_partial(self._building, event)
+        if self._building is before or isinstance(event, events.OmniCanvasCreated):
+            return
+        if self._building.step != before.step and self._unseen:
+            self._publish(before)
+        heard = isinstance(event, events.ResponseOutputAudioDelta)
+        if isinstance(event, events.OmniProgress) or (heard and self._published is not None):
+            self._publish(self._building)
+        else:
+            self._unseen = self._unseen or not heard  # sound alone is no partial
+
     def _publish(self, partial: Partial) -> None:
         if self.timing.first_partial_s is None:
             self.timing = replace(self.timing, first_partial_s=time.monotonic() - self._asked_at)
         if partial.preview is not None and (self._published is None or partial.preview is not self._published.preview):
             self._keep_preview(partial)
-        self._published = partial
+        self._published, self._unseen = partial, False
         self._num_published += 1
         self.num_partials += 1
         self._wake()
@@ -471,7 +398,7 @@ class Response:
         self._previews.append(partial)
 
     def _finish(self, ended: wire_response.Response) -> None:
-        if self._building not in (Partial(), self._published):
+        if self._unseen:
             self._publish(self._building)
         self.status = ended.status
         self.usage = ended.usage

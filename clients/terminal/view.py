@@ -14,7 +14,8 @@ from rich.style import Style
 from rich.text import Text
 
 from omnisdk.media import Image
-from omnisdk.response import Partial, Response
+from omnisdk.partials import Partial, SpeechPartial
+from omnisdk.response import Response
 
 PICTURE_COLUMNS = 40
 BAR_COLUMNS = 24
@@ -116,8 +117,7 @@ def progress_line(partial: Partial, *, bar: bool) -> str:
         words.append(f"heard: {partial.transcript}")
     if partial.text:
         words.append(f"says: {partial.text}")
-    if "speech" in partial.slots:
-        words.append(f"speech: {partial.slots['speech']:.0%}")
+    words += [str(slot) for slot in partial.slots.values() if isinstance(slot, SpeechPartial)]
     return "  ".join(words)
 
 

@@ -30,6 +30,7 @@ class PartialStream:
         self._tokens_told: dict[str, NDArray[np.int64]] = {}  # by the newest partial, whatever it held
         # What stands from the beginning is told by the first delta, so that deltas add up to the whole canvas.
         self._tokens_sent = {slot.name: np.full_like(slot.tokens, -1) for slot in slots}
+        self._confidence_sent = {slot.name: np.zeros_like(slot.confidence) for slot in slots}
         self._texts_sent = {slot.name: slot.text for slot in slots if slot.masked.all()}
         self._previews_sent: dict[str, NDArray[np.int64]] = {}
         self._num_previews = 0
@@ -87,13 +88,15 @@ class PartialStream:
         )
 
     def _change(self, slot: SlotState) -> events.SlotChange | None:
-        before = self._tokens_sent[slot.name]
-        filled = np.flatnonzero((slot.tokens != before) & ~slot.masked)
+        before, sure = self._tokens_sent[slot.name], np.round(slot.confidence, 3)
+        # What was opened and filled again with the same token has another confidence.
+        news = (slot.tokens != before) | (sure != self._confidence_sent[slot.name])
+        filled = np.flatnonzero(news & ~slot.masked)
         opened = np.flatnonzero(slot.masked & (before != -1))
-        self._tokens_sent[slot.name] = slot.tokens
+        self._tokens_sent[slot.name], self._confidence_sent[slot.name] = slot.tokens, sure
         if not len(filled) and not len(opened):
             return None
-        updates = [(int(at), int(slot.tokens[at]), _rounded(slot.confidence[at], 3)) for at in filled]
+        updates = [(int(at), int(slot.tokens[at]), _rounded(sure[at], 3)) for at in filled]
         return events.SlotChange(name=slot.name, updates=updates, remasked=opened.tolist())
 
     def _text(self, slot: SlotState) -> ServerEvent | None:

@@ -54,6 +54,15 @@ def test_speech_to_image(name: str, url: str, wav: Path, tmp_path: Path) -> None
     assert Image(tmp_path / "picture.png").size == (80, 80)
 
 
+def test_forming(url: str) -> None:
+    steps = run_example("forming.py", "two apples", url).split("\nstep ")[1:]
+    assert "▒" in steps[0]
+    assert "\x1b[2m▒" in steps[0]  # faint
+    assert "image 100%, 50% sure" in steps[-1]
+    assert "".join(f"\x1b[1m{letter}" for letter in REPLY) in steps[-1]  # bold
+    assert "▀" in steps[-1]
+
+
 def test_picture_questions(url: str, tmp_path: Path) -> None:
     picture = Image(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
     assert REPLY in run_example("picture_questions.py", picture, url)

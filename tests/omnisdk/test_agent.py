@@ -16,7 +16,8 @@ from omnisdk.editing import Box
 from omnisdk.errors import OmniError, SettingsError
 from omnisdk.hooks import Stopped
 from omnisdk.media import Image
-from omnisdk.response import Partial, Response
+from omnisdk.partials import Partial
+from omnisdk.response import Response
 from omnisdk.settings import GenerationSettings
 from omnisdk.structured import OutputError
 from omnisdk.tools import ToolContext, ToolError, tool

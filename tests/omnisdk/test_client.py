@@ -138,7 +138,7 @@ class TestSync:
         with Client(fake_url) as omni, omni.session(output=["speech", "text"]) as session:
             session.send("a cat")
             response = session.respond()
-            assert [partial.slots["speech"] for partial in response][-1] == 1.0
+            assert [partial.slots["speech"].progress for partial in response][-1] == 1.0
             assert response.speech is not None
             assert (response.speech.transcript, response.speech.sample_rate_hz) == (REPLY, 24_000)
 
@@ -217,7 +217,7 @@ class TestAgainstTheServer:
             async with AsyncClient(url, wire=form) as omni, omni.session(output=["speech", "text"]) as session:
                 await session.send(SPEECH)
                 response = session.respond()
-                assert [partial.slots["speech"] async for partial in response][-1] == 1.0
+                assert [partial.slots["speech"].progress async for partial in response][-1] == 1.0
                 assert response.speech is not None
                 assert response.speech.duration_s == pytest.approx(3.2, abs=1e-3)
                 assert (response.speech.transcript, response.text) == ("here it is", "here it is")

@@ -1,6 +1,4 @@
 import asyncio
-import base64
-import json
 
 import numpy as np
 import pytest
@@ -8,80 +6,12 @@ import pytest
 from omnisdk.editing import Box, Edit
 from omnisdk.errors import ConnectionLost, OmniError, ResponseUnfinished, ServerError
 from omnisdk.media import PreviewImage
-from omnisdk.protocol import events, wire
-from omnisdk.response import Partial, Response, fold_partial
+from omnisdk.partials import Partial, SpeechPartial
+from omnisdk.response import Response
 from omnisdk.session import AsyncSession
-from tests.support.fake_runtime import HEARD, REPLY, TONE, FakeRuntime, Script, picture
+from tests.support.fake_runtime import HEARD, REPLY, TONE, FakeRuntime, Script
 
 pytestmark = pytest.mark.anyio
-
-
-def server_event(kind: str, **fields: object) -> events.ServerEvent:
-    return wire.decode_server_event(json.dumps({"type": kind, "event_id": "event_1", **fields}))
-
-
-def progress(step: int, ratio: float) -> events.ServerEvent:
-    return server_event("omni.progress", response_id="r", step=step, steps=4, unmasked_ratio=ratio, eta_ms=10)
-
-
-def text_partial(slot: str, text: str, *masked: tuple[int, int]) -> events.ServerEvent:
-    spans = [{"start": start, "end": end, "masked": True, "confidence": 0.0} for start, end in masked]
-    return server_event("omni.text.partial", response_id="r", slot=slot, text=text, spans=spans)
-
-
-class TestFolding:
-    def test_progress(self) -> None:
-        partial = fold_partial(Partial(), progress(2, 0.5))
-        assert (partial.step, partial.steps, partial.progress, partial.eta_ms) == (2, 4, 0.5, 10)
-        assert str(partial) == "step 2/4 50%"
-
-    def test_progress_of_each_slot(self) -> None:
-        shares = {"text": 1.0, "speech": 0.25}
-        event = server_event(
-            "omni.progress", response_id="r", step=2, steps=4, unmasked_ratio=0.5, eta_ms=10, slots=shares
-        )
-        assert fold_partial(Partial(), event).slots == shares
-        assert fold_partial(Partial(), progress(2, 0.5)).slots == {}
-        assert len({Partial(slots=shares), Partial()}) == 2
-
-    def test_masked_text_is_shown_as_such(self) -> None:
-        partial = fold_partial(Partial(), text_partial("text", "two red apples", (4, 7), (8, 10)))
-        assert partial.text == "two ▒▒▒ ▒▒ples"
-        assert partial.transcript == ""
-
-    def test_a_masked_span_keeps_the_spaces_between_words(self) -> None:
-        assert fold_partial(Partial(), text_partial("text", "a b c", (0, 3))).text == "▒ ▒ c"
-
-    def test_the_transcript_slot_is_what_was_heard(self) -> None:
-        partial = fold_partial(Partial(text="hi"), text_partial("transcript", "draw"))
-        assert (partial.text, partial.transcript) == ("hi", "draw")
-
-    def test_the_picture_with_its_grids(self) -> None:
-        event = server_event(
-            "omni.image.partial",
-            response_id="r",
-            slot="image",
-            step=1,
-            steps=4,
-            partial_image_index=0,
-            width=80,
-            height=80,
-            mime="image/png",
-            partial_image_b64=base64.b64encode(picture(set())).decode(),
-            rows=2,
-            columns=3,
-            mask=[0, 0, 1, 1, 1, 1],
-            confidence=[0.5, 0.25, 0, 0, 0, 0],
-        )
-        image = fold_partial(Partial(), event).image
-        assert image is not None
-        assert image.size == (80, 80)
-        assert image.mask.tolist() == [[False, False, True], [True, True, True]]
-        assert image.confidence.tolist() == [[0.5, 0.25, 0.0], [0.0, 0.0, 0.0]]
-
-    def test_other_events_change_nothing(self) -> None:
-        partial = Partial(step=1)
-        assert fold_partial(partial, server_event("input_audio_buffer.cleared")) is partial
 
 
 class TestWatching:
@@ -242,8 +172,17 @@ class TestFinished:
         async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
             await session.send("apples")
             response = session.respond(output=["speech", "text"])
-            shares = [partial.slots["speech"] async for partial in response]
-            assert shares == [0.25, 0.5, 0.75, 1.0]
+            heard = [partial.slots["speech"] async for partial in response]
+            assert [slot.progress for slot in heard] == [
+                0.25,
+                0.5,
+                0.75,
+                1.0,
+                1.0,
+                1.0,
+            ]  # two pieces of sound come last
+            assert isinstance(heard[-1], SpeechPartial)
+            assert heard[-1].speech == response.speech.with_transcript(None)
             assert response.speech is not None
             assert response.speech.pcm.astype("<i2").tobytes() == TONE
             assert (response.speech.sample_rate_hz, response.speech.transcript) == (24_000, REPLY)

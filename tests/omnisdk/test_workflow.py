@@ -6,7 +6,8 @@ import pytest
 from omnisdk.agent import Agent, AgentResult
 from omnisdk.client import AsyncClient
 from omnisdk.errors import OmniError
-from omnisdk.response import Partial, Response
+from omnisdk.partials import Partial
+from omnisdk.response import Response
 from omnisdk.tools import tool
 from omnisdk.workflow import StepEvent, StepFailed, Workflow, WorkflowResult
 from tests.support.live_server import serving

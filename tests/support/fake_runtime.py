@@ -218,6 +218,7 @@ class FakeSession:
         common = {"response_id": response_id, "steps": steps}
         if self.opted_in:
             slots = [{"name": "image", "modality": "image", "length": GRID * GRID, "columns": GRID, "rows": GRID}]
+            slots += [{"name": "speech", "modality": "speech", "length": GRID * GRID}] if self.speaks else []
             await self.send("omni.canvas.created", canvas_id="canvas_1", seed=seed, slots=slots, **common)
         step = 0
         for step in range(1, steps + 1):

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from clients.terminal.view import LiveView, PlainView, colour_blocks, progress_line, view_for
 from omnisdk.media import Image
-from omnisdk.response import Partial, Preview
+from omnisdk.partials import ImagePartial, Partial, Preview, SlotPartial, SpeechPartial, TextPartial
 
 
 class Terminal(io.StringIO):
@@ -18,15 +18,21 @@ def half_masked() -> Partial:
     red = np.zeros((8, 8, 3), np.uint8)
     red[:] = (255, 0, 0)
     preview = Preview(Image(red).png, 1, 2, (0, 1), (0.9, 0.0))
-    return Partial(step=2, steps=4, progress=0.5, eta_ms=700, text="two ▒▒▒ apples", preview=preview)
+    slots = told(TextPartial(name="text", text="two ▒▒▒ apples"), ImagePartial(name="image", preview=preview))
+    return Partial(step=2, steps=4, progress=0.5, eta_ms=700, slots=slots)
+
+
+def told(*slots: SlotPartial) -> dict[str, SlotPartial]:
+    return {slot.name: slot for slot in slots}
 
 
 def test_the_progress_line() -> None:
     assert progress_line(half_masked(), bar=False) == "step  2/4   50%  about 0.7 s to go  says: two ▒▒▒ apples"
     assert progress_line(half_masked(), bar=True).startswith("━" * 12 + "╌" * 12)
-    speaking = Partial(text="here", slots={"text": 1.0, "speech": 0.25})
-    assert progress_line(speaking, bar=False).endswith("says: here  speech: 25%")
-    assert "heard: dr▒▒" in progress_line(Partial(transcript="dr▒▒"), bar=False)
+    speaking = Partial(slots=told(TextPartial(name="text", text="here"), SpeechPartial(name="speech", progress=0.25)))
+    assert progress_line(speaking, bar=False).endswith("says: here  speech 25%")
+    hearing = Partial(slots=told(TextPartial(name="transcript", text="dr▒▒")))
+    assert "heard: dr▒▒" in progress_line(hearing, bar=False)
 
 
 def test_colour_only_on_a_colour_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
