@@ -3,11 +3,12 @@
 Canvas(Text("The {mask} sat on the {mask}."))
 Canvas(Image("room.png", mask=Box(10, 10, 60, 60)), prompt="a cat")
 Canvas(Speech("order.wav", mask=Span(1.2, 1.8)), prompt="two")
-Canvas(Text(max_tokens=20), Image(), prompt="a story about a fox")
+Canvas(Text(max_tokens=20), Image(), Speech(max_seconds=3), prompt="a story about a fox")
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,8 @@ class Canvas:
     """Parts of one answer, each conditioned on those before it, or on all of them where they form `together`.
 
     Text: "{mask}" is where the model fills in `gap` tokens each. Image and Speech with a source have a mask, what of
-    them is made anew; without one they are made whole. prompt: what is asked for, words or parts; None for nothing.
+    them is made anew; without one they are made whole. Speech says the text before it, else the words of the prompt,
+    as far as they fit into its max_seconds. prompt: what is asked for, words or parts; None for nothing.
     Raises SettingsError.
     """
 
@@ -50,7 +52,9 @@ class Canvas:
     def slots(self) -> list[settings.CanvasSlot]:
         """As they are laid out."""
         return [
-            settings.CanvasSlot(slot=_name(part), length=_length(part), beside=self.together and index > 0)
+            settings.CanvasSlot(
+                slot=_name(part), length=_length(part), max_ms=_max_ms(part), beside=self.together and index > 0
+            )
             for index, part in enumerate(self.parts)
         ]
 
@@ -70,6 +74,8 @@ def _check(part: Part) -> None:
         return
     if not isinstance(part, Image | Speech):
         raise SettingsError(f"{part!r} came as a part of a canvas; give Text(...), Image(...) or Speech(...)")
+    if isinstance(part, Speech) and part.max_seconds is not None:
+        _check_bound(part, part.max_seconds)
     if part.blank and part.opened is not None:
         raise SettingsError(f"{_name(part)} has a mask and no source; give what it is a mask of")
     if not part.blank and part.opened is None:
@@ -78,12 +84,25 @@ def _check(part: Part) -> None:
         )
 
 
+def _check_bound(part: Speech, max_seconds: float) -> None:
+    if not part.blank:
+        raise SettingsError(
+            "max_seconds came with a recording, which stays as long as it is; give Speech(max_seconds=...)"
+        )
+    if not 0.001 <= max_seconds < math.inf:
+        raise SettingsError(f"max_seconds={max_seconds!r} came; give seconds, more than 0")
+
+
 def _name(part: Part) -> str:
     return "text" if isinstance(part, Text) else "image" if isinstance(part, Image) else "speech"
 
 
 def _length(part: Part) -> int | None:
     return part.max_tokens if isinstance(part, Text) else None
+
+
+def _max_ms(part: Part) -> int | None:
+    return round(1000 * part.max_seconds) if isinstance(part, Speech) and part.max_seconds is not None else None
 
 
 def _given(part: Part) -> settings.Given | None:

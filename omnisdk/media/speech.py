@@ -30,17 +30,18 @@ class Speech:
     Speech("hello.mp3"), Speech(wav_bytes), Speech("https://..."), Speech(array, sample_rate_hz=16000) where the array
     is (num_samples,) or (num_samples, channels), int16 or float in -1..1. Of a longer recording take a part:
     Speech("talk.m4a", start_s=60, end_s=85). In a Canvas: mask, what of it is said anew, or Speech() for what is said
-    whole.
+    whole, Speech(max_seconds=3) for no longer than that.
 
     Raises MediaError for empty, truncated, too long or undecodable audio.
     """
 
-    __slots__ = ("opened", "pcm", "sample_rate_hz", "transcript")
+    __slots__ = ("max_seconds", "opened", "pcm", "sample_rate_hz", "transcript")
 
     pcm: Pcm
     sample_rate_hz: int
     transcript: str | None
     opened: Span | None
+    max_seconds: float | None
 
     def __init__(
         self,
@@ -51,8 +52,9 @@ class Speech:
         end_s: float | None = None,
         transcript: str | None = None,
         mask: Span | None = None,
+        max_seconds: float | None = None,
     ) -> None:
-        self.opened = mask
+        self.opened, self.max_seconds = mask, max_seconds
         if source is None:
             self.pcm, self.sample_rate_hz, self.transcript = np.zeros(0, np.int16), WIRE_SAMPLE_RATE_HZ, transcript
             return
@@ -78,7 +80,8 @@ class Speech:
         """Samples known to be speech, of a model's answer or of another Speech, however long they are."""
         speech = cls.__new__(cls)
         pcm.setflags(write=False)
-        speech.pcm, speech.sample_rate_hz, speech.transcript, speech.opened = pcm, sample_rate_hz, transcript, None
+        speech.pcm, speech.sample_rate_hz, speech.transcript = pcm, sample_rate_hz, transcript
+        speech.opened = speech.max_seconds = None
         return speech
 
     @classmethod

@@ -119,11 +119,13 @@ class CanvasSlot(Struct, kw_only=True, omit_defaults=True):
     """A slot of an answer that the client lays out.
 
     slot: the name of a slot of the model's recipes ("text", "image", "speech", "transcript"). length: positions; None
-    for the recipe's. beside: filled side by side with the slot before it, not after it.
+    for the recipe's. max_ms: of speech, no longer than that and no longer than the recipe's; what does not fit into it
+    is not said. beside: filled side by side with the slot before it, not after it.
     """
 
     slot: str
     length: Annotated[int, Meta(ge=1, le=MAX_SLOT_LENGTH)] | None = None
+    max_ms: Annotated[int, Meta(ge=1)] | None = None
     beside: bool = False
 
 

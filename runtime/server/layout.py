@@ -34,7 +34,7 @@ def laid_out(card: ModelCard, held: Collection[Modality], wanted: Sequence[Canva
             )
         if name in names[:index]:
             raise _refused(f"slot {name!r} came twice; a canvas holds each slot once", index)
-    slots = [_slot(known[slot.slot], slot) for slot in wanted]
+    slots = [_slot(known[slot.slot], slot, index, card.speech_code_ms) for index, slot in enumerate(wanted)]
     slots = [_saying(slot, names[:index], held, index) for index, slot in enumerate(slots)]
     return replace(readers[-1], name=NAME, slots=tuple(slots))
 
@@ -50,12 +50,31 @@ def _saying(slot: SlotRecipe, before: Sequence[str], held: Collection[Modality],
     )
 
 
-def _slot(recipe: SlotRecipe, wanted: CanvasSlot) -> SlotRecipe:
-    if wanted.length is None:
-        return replace(recipe, beside=wanted.beside)
-    steps = max(1, recipe.steps * wanted.length // recipe.length)
-    return replace(recipe, beside=wanted.beside, adaptive=None, length=wanted.length, steps=steps)
+def _slot(recipe: SlotRecipe, wanted: CanvasSlot, index: int, code_ms: float | None) -> SlotRecipe:
+    recipe = replace(recipe, beside=wanted.beside)
+    if wanted.max_ms is not None:
+        return _bounded(recipe, wanted, index, code_ms)
+    return recipe if wanted.length is None else _shortened(replace(recipe, adaptive=None), wanted.length)
 
 
-def _refused(message: str, index: int) -> ProtocolError:
-    return ProtocolError(message, code=errors.UNSUPPORTED_VALUE, param=f"{PATH}[{index}].slot")
+def _bounded(recipe: SlotRecipe, wanted: CanvasSlot, index: int, code_ms: float | None) -> SlotRecipe:
+    """Speech of so long at most."""
+    if recipe.modality != "speech" or wanted.length is not None:
+        raise _refused("max_ms bounds a slot of speech that is given no length; leave one of them out", index, "max_ms")
+    if code_ms is None:
+        raise _refused("this model does not tell how long its speech lasts; give length, in tokens", index, "max_ms")
+    assert wanted.max_ms is not None
+    length = int(wanted.max_ms / code_ms)
+    if length < 1:
+        raise _refused(f"{wanted.max_ms} ms of speech came; one token of it lasts {code_ms:g} ms", index, "max_ms")
+    return _shortened(recipe, length) if length < recipe.length else recipe
+
+
+def _shortened(recipe: SlotRecipe, length: int) -> SlotRecipe:
+    """Steps keep their share of the length; words that are laid along it need all of them, however short they are."""
+    steps = recipe.steps if recipe.says is not None else max(1, recipe.steps * length // recipe.length)
+    return replace(recipe, length=length, steps=min(steps, length))
+
+
+def _refused(message: str, index: int, field: str = "slot") -> ProtocolError:
+    return ProtocolError(message, code=errors.UNSUPPORTED_VALUE, param=f"{PATH}[{index}].{field}")

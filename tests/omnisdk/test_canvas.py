@@ -11,6 +11,7 @@ from omnisdk.conversation import Text
 from omnisdk.editing import Box, Region, Span
 from omnisdk.errors import MediaError, ResponseFailed, ServerError, SettingsError
 from omnisdk.media import Image, Speech
+from omnisdk.partials import ImagePartial, SpeechPartial, TextPartial
 from omnisdk.protocol import settings
 from omnisdk.protocol.items import InputText, Message
 from runtime.evaluation.picture_checks import background_of
@@ -58,6 +59,24 @@ async def test_a_region_is_painted_anew_and_the_rest_stays(url: str) -> None:
         assert (await second.replay()).image == second.image
 
 
+def test_a_joint_answer_with_speech_of_a_bounded_length(url: str) -> None:
+    with Client(url) as omni:
+        response = omni.fill(Canvas(Text("a cat on a red background"), Image(), Speech(max_seconds=1)), seed=1)
+        slots = [partial.slots for partial in response][-1]
+        assert [(name, type(slot)) for name, slot in slots.items()] == [
+            ("text", TextPartial),
+            ("image", ImagePartial),
+            ("speech", SpeechPartial),
+        ]
+        answer = response.wait()
+        assert answer.speech is not None
+        assert 0.5 < answer.speech.duration_s <= 1.0
+        assert slots["speech"].length == 25
+        free = omni.fill(Canvas(Text("a cat on a red background"), Speech()), seed=1).wait()
+        assert free.speech is not None
+        assert free.speech.duration_s > 1.2
+
+
 async def test_what_the_model_cannot_fill_is_told_with_what_it_can(url: str) -> None:
     async with AsyncClient(url) as omni:
         with pytest.raises((ServerError, ResponseFailed), match="no words"):
@@ -76,8 +95,9 @@ def test_parts_stand_on_the_wire_as_they_are_laid_out() -> None:
     assert image.box == (0, 1, 2, 3)
     assert isinstance(speech, settings.GivenSpeech)
     assert (speech.ms, len(speech.audio)) == ((50, 100), 9600)
-    asked = Canvas(Text(max_tokens=20), Image())
-    assert ([slot.length for slot in asked.slots()], asked.given()) == ([20, None], [])
+    asked = Canvas(Text(max_tokens=20), Image(), Speech(max_seconds=2.5))
+    assert ([slot.length for slot in asked.slots()], asked.given()) == ([20, None, None], [])
+    assert [slot.max_ms for slot in asked.slots()] == [None, None, 2500]
     assert asked.request() == Message(role="user", content=[InputText(text="")])
 
 
@@ -88,6 +108,10 @@ def test_canvases_that_make_no_sense() -> None:
         Canvas(Image(np.zeros((4, 4, 3), np.uint8)))
     with pytest.raises(SettingsError, match="a mask and no source"):
         Canvas(Image(mask=Box(0, 0, 1, 1)))
+    with pytest.raises(SettingsError, match="came with a recording"):
+        Canvas(Speech(np.zeros(4800), sample_rate_hz=24_000, max_seconds=1))
+    with pytest.raises(SettingsError, match=r"max_seconds=0 came; give seconds, more than 0"):
+        Canvas(Speech(max_seconds=0))
     with pytest.raises(SettingsError, match="3 came as a part"):
         Canvas(3)  # type: ignore[arg-type]
     with pytest.raises(MediaError, match="only stands in a Canvas"):

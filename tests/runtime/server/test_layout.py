@@ -86,3 +86,42 @@ def test_speech_says_what_stands_before_it_or_what_was_written() -> None:
     with pytest.raises(ProtocolError, match="lay out a text slot before it, or write them in the turn") as refused:
         laid_out(card, set(), [speech])
     assert refused.value.param == "response.omni.canvas[0].slot"
+
+
+SPEAKING = ModelCard("speaking", SPEAKING_RECIPES, speech_code_ms=40.0)
+
+
+def test_speech_is_bounded_and_keeps_its_steps() -> None:
+    text, bounded = CanvasSlot(slot="text"), CanvasSlot(slot="speech", max_ms=2_030)
+    speech = laid_out(SPEAKING, {"text"}, [text, bounded]).slots[1]
+    free = laid_out(SPEAKING, {"text"}, [text, CanvasSlot(slot="speech")]).slots[1]
+    assert (speech.length, speech.steps) == (50, free.steps)
+    tiny = laid_out(SPEAKING, {"text"}, [text, CanvasSlot(slot="speech", max_ms=80)]).slots[1]
+    assert (tiny.length, tiny.steps) == (2, 2)
+    assert laid_out(SPEAKING, {"text"}, [text, CanvasSlot(slot="speech", max_ms=60_000)]).slots[1] == free
+
+
+@pytest.mark.parametrize(
+    ("slot", "said"),
+    [
+        (CanvasSlot(slot="text", max_ms=900), "bounds a slot of speech"),
+        (CanvasSlot(slot="speech", max_ms=900, length=9), "leave one of them out"),
+        (CanvasSlot(slot="speech", max_ms=39), "39 ms of speech came; one token of it lasts 40 ms"),
+    ],
+)
+def test_bounds_that_make_no_sense(slot: CanvasSlot, said: str) -> None:
+    with pytest.raises(ProtocolError, match=said) as refused:
+        laid_out(SPEAKING, {"text"}, [slot])
+    assert refused.value.param == "response.omni.canvas[0].max_ms"
+
+
+def test_what_the_embedded_model_says_is_no_longer_than_it_may_be(client: WireClient) -> None:
+    canvas = [{"slot": "text"}, {"slot": "image"}, {"slot": "speech", "max_ms": 1_000}]
+    given = [{"type": "text", "text": "a cat on a red background"}]
+    client.answer(conversation="none", input=[text_item("")], omni={"seed": 1, "canvas": canvas, "given": given})
+    sound = b"".join(base64.b64decode(event["delta"]) for event in client.of_type("response.output_audio.delta"))
+    assert 0.5 < len(sound) / 48_000 <= 1.0
+    layout = client.of_type("omni.canvas.created")[-1]["slots"]
+    assert [slot["name"] for slot in layout] == ["text", "image", "speech"]
+    assert layout[-1]["length"] == 25
+    assert background_of(decode_image(base64.b64decode(client.of_type("omni.image.done")[-1]["b64"]))) == "red"
