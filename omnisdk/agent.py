@@ -112,6 +112,8 @@ class Agent(Generic[Out]):
         max_rounds: int = MAX_ROUNDS,
         **settings: Unpack[NumberKeywords],
     ) -> None:
+        if not isinstance(client, AsyncClient | Client):
+            raise OmniError(f"{client!r} came as an agent's client; give Client(...) or AsyncClient(...)")
         self.instructions: str = instructions
         self.name: str = name
         self.description: str = description
@@ -379,6 +381,9 @@ def _transfer(agent: Agent[object]) -> Tool:
 
 
 def _check_names(agent: Agent[object]) -> None:
+    for given in agent.tools:
+        if not isinstance(given, Tool):
+            raise OmniError(f"{given!r} came as a tool; make one of a typed function with @tool")
     names = [*(tool.name for tool in agent.tools), *(TRANSFER + other.name for other in agent.handoffs)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

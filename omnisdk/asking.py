@@ -58,6 +58,8 @@ def response_settings(wanted: GenerationSettings) -> settings.ResponseSettings:
 
 def canvas_settings(canvas: Canvas, wanted: GenerationSettings) -> settings.ResponseSettings:
     """Of a canvas that is filled in beside the conversation. Raises SettingsError."""
+    if not isinstance(canvas, Canvas):
+        raise SettingsError(f"{canvas!r} came to be filled in; give Canvas(...)")
     if wanted.tools or wanted.tool_choice:
         raise SettingsError("a canvas calls no tools; give what its parts need alone")
     response = response_settings(wanted)

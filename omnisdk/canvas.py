@@ -8,14 +8,14 @@ Canvas(Text(max_tokens=20), Image(), Speech(max_seconds=3), prompt="a story abou
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from omnisdk.conversation import PartLike, Text, item_to_wire, new_item
-from omnisdk.editing import Box, Region
+from omnisdk.editing import Box, Region, Span
 from omnisdk.errors import SettingsError
 from omnisdk.media import Image, Speech
+from omnisdk.media.io import is_between
 from omnisdk.protocol import items, settings
 from omnisdk.protocol.limits import MAX_IMAGE_BYTES, WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.picture import Picture
@@ -40,6 +40,8 @@ class Canvas:
     def __init__(
         self, *parts: str | Part, prompt: PartLike | Sequence[PartLike] | None = None, together: bool = False
     ) -> None:
+        if prompt is not None and not isinstance(prompt, PartLike | Sequence):
+            raise SettingsError(f"prompt={prompt!r} came; give words, Image(...), Speech(...), or several of them")
         if not parts:
             raise SettingsError("a canvas has no parts; give Text(...), Image(...) or Speech(...)")
         asked = () if prompt is None else (prompt,) if isinstance(prompt, PartLike) else tuple(prompt)
@@ -76,6 +78,10 @@ def _check(part: Part) -> None:
         raise SettingsError(f"{part!r} came as a part of a canvas; give Text(...), Image(...) or Speech(...)")
     if isinstance(part, Speech) and part.max_seconds is not None:
         _check_bound(part, part.max_seconds)
+    masks = Span if isinstance(part, Speech) else Box | Region
+    if part.opened is not None and not isinstance(part.opened, masks):
+        kinds = "Span(...)" if isinstance(part, Speech) else "Box(...) or Region(...)"
+        raise SettingsError(f"{_name(part)} came with mask={part.opened!r}; give {kinds}")
     if part.blank and part.opened is not None:
         raise SettingsError(f"{_name(part)} has a mask and no source; give what it is a mask of")
     if not part.blank and part.opened is None:
@@ -89,7 +95,7 @@ def _check_bound(part: Speech, max_seconds: float) -> None:
         raise SettingsError(
             "max_seconds came with a recording, which stays as long as it is; give Speech(max_seconds=...)"
         )
-    if not 0.001 <= max_seconds < math.inf:
+    if not is_between(max_seconds, 0.001, 3600):
         raise SettingsError(f"max_seconds={max_seconds!r} came; give seconds, more than 0")
 
 

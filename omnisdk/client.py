@@ -8,8 +8,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, c
 from types import TracebackType
 from typing import Any, TypeVar, Unpack, cast, overload
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-
 from omnisdk.audio_file import Pcm
 from omnisdk.canvas import Canvas
 from omnisdk.connecting import Wire
@@ -18,6 +16,7 @@ from omnisdk.editing import Wait
 from omnisdk.errors import ConnectFailed, ConnectionLost, LocalRuntimeError, OmniError
 from omnisdk.local_runtime import LocalRuntime
 from omnisdk.media import Image, Speech
+from omnisdk.portal import Portal, opened
 from omnisdk.protocol.events import OmniSessionCapabilities
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.settings import OutputModality
@@ -66,10 +65,12 @@ class AsyncClient:
         return client
 
     async def __aenter__(self) -> AsyncClient:
-        self._entered = True
+        if self._entered:
+            raise OmniError("the client is open already; make another one for another block")
         if self._runtime is not None:
             await self._stack.enter_async_context(self._runtime)
             self._url = self._runtime.url
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -163,7 +164,7 @@ class Client:
     ) -> None:
         self._client = AsyncClient(url, api_key=api_key, wire=wire, reconnect=reconnect)
         self._stack = ExitStack()
-        self._portal: BlockingPortal | None = None
+        self._portal: Portal | None = None
 
     @classmethod
     def local(cls, *, port: int = 0, start_timeout_s: float = 60.0) -> Client:
@@ -173,10 +174,12 @@ class Client:
         return client
 
     def __enter__(self) -> Client:
+        if self._portal is not None:
+            raise OmniError("the client is open already; make another one for another block")
         with ExitStack() as stack:
-            self._portal = stack.enter_context(start_blocking_portal("asyncio"))
-            stack.enter_context(self._portal.wrap_async_context_manager(self._client))
-            self._stack = stack.pop_all()
+            portal = stack.enter_context(opened())
+            stack.enter_context(portal.entered(self._client))
+            self._portal, self._stack = portal, stack.pop_all()
         return self
 
     def __exit__(
@@ -197,8 +200,8 @@ class Client:
         """A live session: `with omni.session(output=["image"]) as session:`."""
         portal = self._running_portal()
         live = portal.call(lambda: self._client.session(conversation, **settings))
-        live.wait_with(lambda coroutine: portal.call(_awaited, coroutine))
-        with portal.wrap_async_context_manager(live):
+        live.wait_with(portal.wait)
+        with portal.entered(live):
             yield Session(live, portal)
 
     @overload
@@ -214,7 +217,7 @@ class Client:
     def fill(self, canvas: Canvas, **settings: Unpack[SharedKeywords]) -> Response:
         """Have what a canvas leaves open filled in: an answer that forms, `.wait()` for the finished one."""
         portal = self._running_portal()
-        self._client.wait = lambda coroutine: portal.call(_awaited, coroutine)
+        self._client.wait = portal.wait
 
         async def begun(client: AsyncClient) -> list[Response]:
             return [await client.fill(canvas, **settings)]  # a response alone would be waited for
@@ -255,7 +258,7 @@ class Client:
     @contextmanager
     def enter(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
         """An async context manager as a plain one, on the client's own thread: `with omni.enter(mcp_tools(...))`."""
-        with self._running_portal().wrap_async_context_manager(manager) as entered:
+        with self._running_portal().entered(manager) as entered:
             yield entered
 
     @property
@@ -263,7 +266,7 @@ class Client:
         """The client behind this one, which does the work."""
         return self._client
 
-    def _running_portal(self) -> BlockingPortal:
+    def _running_portal(self) -> Portal:
         if self._portal is None:
             raise OmniError("the client is not open; use: with Client(...) as omni")
         return self._portal
@@ -272,7 +275,7 @@ class Client:
 class Session:
     """A live session of the sync client: an AsyncSession whose waiting happens in another thread."""
 
-    def __init__(self, live: AsyncSession, portal: BlockingPortal) -> None:
+    def __init__(self, live: AsyncSession, portal: Portal) -> None:
         self._live = live
         self._portal = portal
 
@@ -302,7 +305,7 @@ class Session:
     @contextmanager
     def speak(self, *, sample_rate_hz: int = WIRE_SAMPLE_RATE_HZ) -> Iterator[SyncSpeaking]:
         """Stream speech as it is spoken; leaving the block ends the turn."""
-        with self._portal.wrap_async_context_manager(self._live.speak(sample_rate_hz=sample_rate_hz)) as mic:
+        with self._portal.entered(self._live.speak(sample_rate_hz=sample_rate_hz)) as mic:
             yield SyncSpeaking(mic, self._portal)
 
     def respond(self, **settings: Unpack[AnswerKeywords]) -> Response:
@@ -327,14 +330,10 @@ class Session:
 class SyncSpeaking:
     """The microphone of a sync session."""
 
-    def __init__(self, mic: Speaking, portal: BlockingPortal) -> None:
+    def __init__(self, mic: Speaking, portal: Portal) -> None:
         self._mic = mic
         self._portal = portal
 
     def send(self, chunk: bytes | Pcm | Speech) -> None:
         """16-bit mono PCM at the rate of `speak`, or Speech at any rate."""
         self._portal.call(self._mic.send, chunk)
-
-
-async def _awaited(coroutine: Any) -> Any:
-    return await coroutine

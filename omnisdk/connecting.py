@@ -21,10 +21,17 @@ Wire = Literal["msgpack", "json"]
 
 
 def realtime_url(url: str) -> str:
-    """The websocket address of a server: http(s) becomes ws(s), and a bare host gets the realtime path."""
-    parts = urlsplit(url if "://" in url else f"ws://{url}")
-    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    if scheme not in ("ws", "wss") or not parts.hostname:
+    """The websocket address of a server: http(s) becomes ws(s), and a bare host gets the realtime path.
+
+    Raises ConnectFailed.
+    """
+    try:
+        parts = urlsplit(url if "://" in url else f"ws://{url}")
+        good = bool(parts.hostname) and parts.port != 0
+    except (TypeError, ValueError):  # no text, or a port that is none
+        good = False
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme) if good else ""
+    if scheme not in ("ws", "wss"):
         raise ConnectFailed(f"{url!r} is no server address; give one like ws://127.0.0.1:8765")
     path = parts.path if parts.path not in ("", "/") else REALTIME_PATH
     return urlunsplit((scheme, parts.netloc, path, parts.query, ""))

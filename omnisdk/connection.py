@@ -11,8 +11,8 @@ import msgspec
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from omnisdk.connecting import CONNECT_TIMEOUT_S, Wire, connected, realtime_url
-from omnisdk.errors import ConnectFailed, ConnectionLost, OmniError, ServerError
+from omnisdk.connecting import CONNECT_TIMEOUT_S, SUBPROTOCOLS, Wire, connected, realtime_url
+from omnisdk.errors import ConnectFailed, ConnectionLost, OmniError, ServerError, SettingsError
 from omnisdk.protocol import events, wire
 from omnisdk.protocol.sent_log import SentLog
 from omnisdk.protocol.settings import OMNI_MSGPACK
@@ -43,6 +43,10 @@ class Connection:
         lose: Callable[[ConnectionLost], None],
     ) -> None:
         self.url: str = realtime_url(url)
+        if form not in SUBPROTOCOLS:
+            raise SettingsError(f"wire={form!r} came; allowed are {', '.join(SUBPROTOCOLS)}")
+        if reconnect is not None and not isinstance(reconnect, Reconnect):
+            raise SettingsError(f"reconnect={reconnect!r} came; give Reconnect(...), or None for not at all")
         self.lost: ConnectionLost | None = None  # once no other can be had
         self._give, self._retold, self._give_up = take, retold, lose
         self._api_key = api_key
@@ -55,14 +59,17 @@ class Connection:
         self._seen_seq = self._acknowledged_seq = 0  # of the server's numbered events
         self._event_ids = (f"client_event_{number}" for number in itertools.count(1))
         self._sent = SentLog()
-        self._outgoing: asyncio.Queue[events.ClientEvent] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._has_room = asyncio.Event()
         self._receipts = Receipts()
         self._whole = True  # whether the server's session knows all of the conversation
 
     async def open(self) -> None:
         """Raises ConnectFailed."""
-        self._living = asyncio.create_task(self._live(await connected(self.url, self._api_key, self._form)))
+        if self._living is not None:
+            raise OmniError("a session is opened once; open another one: client.session(...)")
+        self._socket = await connected(self.url, self._api_key, self._form)
+        self._living = asyncio.create_task(self._live(self._socket))
 
     async def close(self) -> None:
         """Whatever is awaited ends with ConnectionLost."""
@@ -80,11 +87,17 @@ class Connection:
         return next(self._event_ids)
 
     def post(self, event: events.ClientEvent) -> None:
-        """Send it as soon as may be, with an id if it has none; nothing once the connection is lost."""
+        """Send it as soon as may be, with an id if it has none; nothing once the connection is lost.
+
+        Raises OmniError for what cannot be sent, and before the connection is opened.
+        """
+        if self._living is None or self._socket is None:
+            raise OmniError("the session is not open; use: async with client.session() as session")
         if self.lost is None:
             event.event_id = event.event_id or self.new_id()
+            frame = _encoded(self._socket, event)
             self._sent.note(event)
-            self._outgoing.put_nowait(event)
+            self._outgoing.put_nowait(frame)
 
     def forget_audio(self) -> None:
         """What was said so far is not to be sent again."""
@@ -124,15 +137,15 @@ class Connection:
     async def _transmit(self, socket: ClientConnection) -> None:
         with suppress(websockets.ConnectionClosed):  # the receiving side tells
             while True:
-                await socket.send(_encoded(socket, await self._outgoing.get()))
+                await socket.send(await self._outgoing.get())
                 if self._outgoing.qsize() <= MAX_UNSENT_EVENTS:
                     self._has_room.set()
 
-    def _send_again(self, unsure: Sequence[events.ClientEvent]) -> None:
+    def _send_again(self, socket: ClientConnection, unsure: Sequence[events.ClientEvent]) -> None:
         """In the place of what waits to be sent, which is among it."""
-        self._outgoing = asyncio.Queue()
+        self._socket, self._outgoing = socket, asyncio.Queue()
         for event in unsure:
-            self._outgoing.put_nowait(event)
+            self._outgoing.put_nowait(_encoded(socket, event))
 
     # Receiving
 
@@ -142,10 +155,9 @@ class Connection:
         while again is not None:
             lost = await self._carry(again)
             again, why = await self._regain(lost)
-        self._lose(why)
+        self._lose(why, lost.cause)
 
     async def _carry(self, socket: ClientConnection) -> Lost:
-        self._socket = socket
         transmitting = asyncio.create_task(self._transmit(socket))
         try:
             async for frame in socket:
@@ -156,6 +168,8 @@ class Connection:
             return Lost(f"the connection broke ({closed})", socket.close_code in MAY_COME_BACK)
         except (OmniError, ValueError) as error:
             return Lost(f"the server sent something that cannot be read ({error})", False)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait forever
+            return Lost(f"an event could not be taken in ({type(error).__name__}: {error})", False, error)
         finally:
             transmitting.cancel()
             await asyncio.gather(transmitting, return_exceptions=True)
@@ -185,7 +199,8 @@ class Connection:
         self._seen_seq = seq
         if isinstance(event, events.ResponseDone) or seq - self._acknowledged_seq >= ACKNOWLEDGED_EVERY:
             self._acknowledged_seq = seq
-            self._outgoing.put_nowait(events.SessionEventAck(server_event_seq=seq))
+            assert self._socket is not None
+            self._outgoing.put_nowait(_encoded(self._socket, events.SessionEventAck(server_event_seq=seq)))
         return True
 
     # Losing it
@@ -224,7 +239,7 @@ class Connection:
         self._whole = False
         await self._begin_anew(socket)
         self._whole = True
-        self._send_again(list(self._sent))
+        self._send_again(socket, list(self._sent))
 
     async def _resumed(self, socket: ClientConnection) -> bool:
         """Whether the server still has the session, which then goes on where it was."""
@@ -238,7 +253,7 @@ class Connection:
         if not isinstance(resumed, events.SessionResumed):
             return False
         self._resume_token = resumed.resume_token
-        self._send_again(self._sent.after(resumed.last_client_event_id))
+        self._send_again(socket, self._sent.after(resumed.last_client_event_id))
         return True
 
     async def _begin_anew(self, socket: ClientConnection) -> None:
@@ -261,19 +276,24 @@ class Connection:
             if answers(came, answered_by):
                 return
 
-    def _lose(self, why: str) -> None:
+    def _lose(self, why: str, cause: Exception | None = None) -> None:
         """End everything that is awaited with ConnectionLost."""
         if self.lost is not None:
             return
         self.lost = ConnectionLost(f"{why}; open a new session and ask again")
+        self.lost.__cause__ = cause
         self._has_room.set()
         self._receipts.fail(self.lost)
         self._give_up(self.lost)
 
 
 def _encoded(socket: ClientConnection, event: events.ClientEvent) -> str | bytes:
+    """Raises OmniError."""
     packs = socket.subprotocol == OMNI_MSGPACK
-    return wire.pack(event) if packs else wire.encode(event)
+    try:
+        return wire.pack(event) if packs else wire.encode(event)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise OmniError(f"this cannot be sent ({error}); give text that is Unicode, and numbers of 64 bits") from None
 
 
 def _reason(socket: ClientConnection) -> str:

@@ -95,7 +95,9 @@ class Conversation:
 
     def add(self, addition: Item | Response) -> Conversation:
         """With one more item at the end; an item with a known id takes the place of the old one."""
-        item = addition if isinstance(addition, Item) else addition.item
+        item = addition if isinstance(addition, Item) else getattr(addition, "item", None)
+        if not isinstance(item, Item):
+            raise OmniError(f"{addition!r} cannot be added to a conversation; give a Response or an Item")
         if self.item(item.id) is None:
             return replace(self, items=(*self.items, item))
         return replace(self, items=tuple(item if old.id == item.id else old for old in self.items))

@@ -31,10 +31,11 @@ class Reconnect:
 
 @dataclass(frozen=True)
 class Lost:
-    """Why a connection ended, and whether another one may go better."""
+    """Why a connection ended, and whether another one may go better. cause: a fault of ours, or of a listener."""
 
     why: str
     may_come_back: bool
+    cause: Exception | None = None
 
 
 def waiting_url(url: str) -> str:

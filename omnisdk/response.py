@@ -123,6 +123,9 @@ class Response:
 
     def wait(self) -> Response:
         """The finished answer, for the sync client."""
+        if self._finished and self._run is not None:  # its client may be closed by now
+            self._raise_if_failed()
+            return self
         return self._blocking(self._until_finished())
 
     def __iter__(self) -> Iterator[Partial]:
@@ -185,6 +188,9 @@ class Response:
         `await response.edit(...)`, or `response.edit(...).wait()` with the sync client; either tells the step.
         """
         seen = self._published.step if self._published is not None else None
+        for edit in edits:
+            if not isinstance(edit, Edit):
+                raise OmniError(f"{edit!r} came as an edit; give Edit.pin(...), Edit.mask(...) or Edit.set(...)")
         return Change(self._edit([edit.to_wire(seen) for edit in edits]), self._blocking)
 
     def steer(self, *request: PartLike, bound: float | None = None, opened: Sequence[Edit] | None = None) -> Change:
@@ -451,6 +457,8 @@ class Response:
         return part
 
     def _ask(self, request: Literal["cancel", "finalize"]) -> None:
+        if self._finished:
+            return
         if self._run is None:
             self.note(request)
         else:

@@ -6,11 +6,12 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from omnisdk.conversation import Conversation, Item, Part, Text, ToolCall, ToolResult
+from omnisdk.conversation import Conversation, Item, ItemStatus, Part, Role, Text, ToolCall, ToolResult
 from omnisdk.errors import MediaError, OmniError
 from omnisdk.media import Image, Speech
+from omnisdk.media.io import path_of
 
 FORMAT = "omni.conversation.v1"
 INDEX = "conversation.json"
@@ -18,9 +19,16 @@ INDEX = "conversation.json"
 
 def save(conversation: Conversation, path: str | Path) -> Path:
     """Write it whole or not at all; a conversation that stood there is replaced. Raises OmniError."""
-    folder = Path(path)
+    folder = path_of(path)
     if folder.exists() and not (folder / INDEX).is_file():
         raise OmniError(f"{folder} is there already and holds no conversation; choose another place")
+    try:
+        return _saved(conversation, folder)
+    except OSError as error:
+        raise OmniError(f"{folder} cannot be written ({error}); choose a folder that can be") from None
+
+
+def _saved(conversation: Conversation, folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -36,7 +44,7 @@ def save(conversation: Conversation, path: str | Path) -> Path:
 
 def load(path: str | Path) -> Conversation:
     """Raises OmniError for what is no conversation, MediaError for media that are missing or damaged."""
-    folder = Path(path)
+    folder = path_of(path)
     try:
         told = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if told["format"] != FORMAT:
@@ -82,12 +90,15 @@ def _part(part: Part, stem: Path) -> dict[str, Any]:
 
 
 def _loaded(told: dict[str, Any], folder: Path) -> Item:
-    return Item(told["id"], told["role"], tuple(_loaded_part(part, folder) for part in told["parts"]), told["status"])
+    parts = tuple(_loaded_part(part, folder) for part in told["parts"])
+    if told["role"] not in get_args(Role) or told["status"] not in get_args(ItemStatus):
+        raise ValueError(f"role {told['role']!r} and status {told['status']!r}")
+    return Item(_text(told["id"]), told["role"], parts, told["status"])
 
 
 def _loaded_part(told: dict[str, Any], folder: Path) -> Part:
     if "text" in told:
-        return Text(told["text"])
+        return Text(_text(told["text"]))
     if "speech" in told:
         speech = Speech(_inside(folder, told["speech"]))
         return speech if told["transcript"] is None else speech.with_transcript(told["transcript"])
@@ -96,6 +107,12 @@ def _loaded_part(told: dict[str, Any], folder: Path) -> Part:
     if "tool_call" in told:
         return ToolCall(**told["tool_call"])
     return ToolResult(**told["tool_result"])
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} stands where text is expected")
+    return value
 
 
 def _inside(folder: Path, name: str) -> Path:

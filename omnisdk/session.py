@@ -26,7 +26,7 @@ from omnisdk.conversation import (
     spoken_words,
 )
 from omnisdk.editing import Wait
-from omnisdk.errors import ConnectFailed, ServerError, SettingsError
+from omnisdk.errors import ConnectFailed, ConnectionLost, MediaError, OmniError, ServerError, SettingsError
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import events
 from omnisdk.protocol import settings as wire_settings
@@ -81,6 +81,8 @@ class AsyncSession:
         self.settings: GenerationSettings = settings or GenerationSettings()
         if self.settings.output_type is not None:
             raise SettingsError("a type as output belongs to one answer; give it to respond(...) or ask(...)")
+        if conversation is not None and not isinstance(conversation, Conversation):
+            raise OmniError(f"{conversation!r} came as a conversation; give Conversation(...)")
         self.conversation: Conversation = Conversation(system=None if conversation is None else conversation.system)
         self.capabilities: events.OmniSessionCapabilities | None = None
         self.turn_detection: wire_settings.ServerVad | None = None  # set before it is entered, the server hears turns
@@ -151,6 +153,8 @@ class AsyncSession:
 
     def show(self, picture: Image) -> None:
         """Let the server see a picture of a camera or a screen; the next turn takes the newest one with it."""
+        if not isinstance(picture, Image):
+            raise MediaError(f"{picture!r} cannot be shown; give Image(...)")
         shown = Picture(picture.encoded(MAX_IMAGE_BYTES))
         self._connection.post(events.OmniImageBufferAppend(image=shown))
 
@@ -269,7 +273,9 @@ class AsyncSession:
         self.conversation = self.conversation.add(item)
         try:
             await self._create(item)
-        except ServerError:
+        except ConnectionLost:
+            raise
+        except OmniError:
             self.conversation = self.conversation.without(item.id)
             raise
         return item

@@ -89,6 +89,8 @@ def samples_of(chunk: bytes | Pcm) -> Pcm:
         if len(chunk) % 2:
             raise MediaError(f"a chunk of {len(chunk)} bytes is no 16-bit PCM; send whole samples of two bytes")
         return np.frombuffer(chunk, "<i2").astype(np.int16)
+    if not isinstance(chunk, np.ndarray):
+        raise MediaError(f"a chunk of {type(chunk).__name__} came; send Speech, bytes or an int16 array of 16-bit PCM")
     if chunk.dtype != np.int16 or chunk.ndim != 1:
         raise MediaError(f"a chunk of {chunk.dtype} and shape {chunk.shape} is no PCM; send int16 of (num_samples,)")
     return chunk

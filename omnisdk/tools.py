@@ -19,6 +19,7 @@ from typing_extensions import TypeVar  # with defaults
 from omnisdk.errors import OmniError, SchemaError
 from omnisdk.media import Image, Speech
 from omnisdk.schema import fillable
+from omnisdk.threads import in_thread
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -134,6 +135,8 @@ class FunctionTool(Tool, Generic[P, R]):
         description: str | None = None,
         **options: Unpack[ToolOptions],
     ) -> None:
+        if not callable(function):
+            raise OmniError(f"{function!r} came as a tool; give a typed function")
         functools.update_wrapper(self, function)
         told, parameters = _documented(inspect.getdoc(function) or "")
         self.function = function
@@ -157,7 +160,7 @@ class FunctionTool(Tool, Generic[P, R]):
             return await _last(_in_thread(function(**arguments)), progress)
         if inspect.iscoroutinefunction(function):
             return await function(**arguments)
-        result = await asyncio.to_thread(functools.partial(function, **arguments))
+        result = await in_thread(functools.partial(function, **arguments))
         return await result if isinstance(result, Awaitable) else result
 
     def _read(self, arguments: str) -> dict[str, Any]:
@@ -184,7 +187,7 @@ async def _last(steps: AsyncGenerator[Any, None], progress: TellProgress) -> obj
 async def _in_thread(steps: Iterator[Any]) -> AsyncGenerator[Any, None]:
     """A generator each of whose steps is made in a thread."""
     end = object()
-    while (step := await asyncio.to_thread(next, steps, end)) is not end:
+    while (step := await in_thread(functools.partial(next, steps, end))) is not end:
         yield step
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -13,6 +14,7 @@ from omnisdk.agent import Agent
 from omnisdk.agent_events import AgentResult
 from omnisdk.errors import OmniError
 from omnisdk.response import Response
+from omnisdk.threads import in_thread
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -224,7 +226,7 @@ async def _given(name: str, step: Any, value: Any, tell: Tell) -> object:
         return await _last(name, step.stream(value), tell)
     if inspect.isasyncgenfunction(step):
         return await _last(name, step(value), tell)
-    given = await step(value) if inspect.iscoroutinefunction(step) else await asyncio.to_thread(step, value)
+    given = await step(value) if inspect.iscoroutinefunction(step) else await in_thread(functools.partial(step, value))
     if isinstance(given, Response) and not given.finished:
         async for partial in given:
             tell(StepEvent(name, "partial", partial))

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from omnisdk.editing import Box, Region
 from omnisdk.errors import MediaError
-from omnisdk.media.io import read_source, shown_in_notebook
+from omnisdk.media.io import read_source, shown_in_notebook, written
 from omnisdk.protocol.limits import MAX_IMAGE_PIXELS
 from omnisdk.protocol.picture import Picture
 
@@ -80,8 +80,7 @@ class Image:
 
     def encoded(self, max_bytes: int) -> bytes:
         """As PNG, or JPEG where a PNG would have more bytes. Raises MediaError if both have, and of a blank one."""
-        if self.blank:
-            raise MediaError("Image() has nothing to show; it only stands in a Canvas, for a picture that is made")
+        self._check_seen()
         if len(self.png) <= max_bytes:
             return self.png
         buffer = io.BytesIO()
@@ -103,6 +102,8 @@ class Image:
         """The same at another size, with smooth or hard pixel edges."""
         from PIL import Image as PilImage
 
+        if self.blank or width < 1 or height < 1:
+            raise MediaError(f"{self} cannot be made {width}x{height}; both sides need a pixel at least")
         filtering = PilImage.Resampling.BICUBIC if smooth else PilImage.Resampling.NEAREST
         return Image(self.pil().resize((width, height), filtering))
 
@@ -122,15 +123,21 @@ class Image:
         return Image(np.concatenate([self.pixels, fitted.pixels], axis=1))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write PNG, JPEG, WebP, ... by the suffix and return the path."""
-        target = Path(path)
+        """Write PNG, JPEG, WebP, ... by the suffix and return the path. Raises MediaError."""
+        self._check_seen()
+        return written(path, self._write)
+
+    def _write(self, target: Path) -> None:
         try:
             self.pil().save(target)
         except ValueError:
             raise MediaError(
                 f"pictures cannot be saved as {target.suffix or 'a file without suffix'}; use .png, .jpg or .webp"
             ) from None
-        return target
+
+    def _check_seen(self) -> None:
+        if self.blank:
+            raise MediaError("Image() has nothing to show; it only stands in a Canvas, for a picture that is made")
 
     def show(self) -> None:
         """Show in the notebook, in a window, or as colour blocks in a terminal. Raises MediaError without any."""
@@ -151,6 +158,7 @@ class Image:
 
     def cells(self, columns: int) -> Pixels:
         """The picture as (an even number of rows, columns, 3) mean colours, for a text view."""
+        self._check_seen()
         width, height = self.size
         columns = max(1, columns)
         rows = max(2, ceil(columns * height / width / 2) * 2)

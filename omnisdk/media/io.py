@@ -6,6 +6,7 @@ import base64
 import binascii
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -65,6 +66,28 @@ def _download(url: str, kind: str) -> bytes:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise MediaError(f"{url} could not be fetched ({error}); check the address and the network") from None
     return b"".join(pieces)
+
+
+def is_between(value: object, least: float, most: float) -> bool:
+    """Whether it is a number, and one of these."""
+    return isinstance(value, int | float) and least <= value <= most
+
+
+def path_of(path: object) -> Path:
+    """Raises MediaError for what is no path."""
+    if not isinstance(path, str | os.PathLike):
+        raise MediaError(f"{path!r} is no path; give one as text or pathlib.Path")
+    return Path(path)
+
+
+def written(path: object, write: Callable[[Path], object]) -> Path:
+    """The path, once `write` has written there. Raises MediaError."""
+    target = path_of(path)
+    try:
+        write(target)
+    except OSError as error:
+        raise MediaError(f"{target} cannot be written ({error.strerror or error}); choose another place") from None
+    return target
 
 
 def shown_in_notebook(media: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import builtins
+import math
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from omnisdk.audio_file import DecodedAudio, Pcm, decode_audio, encode_audio, encode_wav
 from omnisdk.editing import Span
 from omnisdk.errors import MediaError
-from omnisdk.media.io import read_source, shown_in_notebook
+from omnisdk.media.io import is_between, read_source, shown_in_notebook, written
 from omnisdk.protocol.limits import MAX_SPEECH_S, MIN_SPEECH_MS, WIRE_SAMPLE_RATE_HZ
 
 MIN_SPEECH_S: Final = MIN_SPEECH_MS / 1000
@@ -72,6 +73,8 @@ class Speech:
     @classmethod
     def from_pcm(cls, pcm: bytes | Pcm, sample_rate_hz: int, transcript: str | None = None) -> Speech:
         """Raw 16-bit little-endian mono PCM."""
+        if isinstance(pcm, bytes | bytearray) and len(pcm) % 2:
+            raise MediaError(f"{len(pcm)} bytes are no 16-bit PCM; give whole samples of two bytes")
         samples = np.frombuffer(pcm, "<i2").astype(np.int16) if isinstance(pcm, bytes | bytearray) else pcm
         return cls(samples, sample_rate_hz=sample_rate_hz, transcript=transcript)
 
@@ -90,8 +93,8 @@ class Speech:
 
         Raises MediaError without a microphone, and without the package sounddevice (`pip install "omnisdk[audio]"`).
         """
-        if not MIN_SPEECH_S <= seconds <= MAX_SPEECH_S:
-            raise MediaError(f"{seconds:g} s cannot be recorded; give {MIN_SPEECH_S:g} to {MAX_SPEECH_S:g} s")
+        if not is_between(seconds, MIN_SPEECH_S, MAX_SPEECH_S):
+            raise MediaError(f"{seconds} s cannot be recorded; give {MIN_SPEECH_S:g} to {MAX_SPEECH_S:g} s")
         from omnisdk.media.devices import record
 
         return cls.from_pcm(record(seconds, device), WIRE_SAMPLE_RATE_HZ)
@@ -142,9 +145,11 @@ class Speech:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write WAV, FLAC, MP3, Ogg/Opus or M4A by the suffix and return the path. Raises MediaError."""
-        target = Path(path)
-        target.write_bytes(encode_audio(self.pcm, self.sample_rate_hz, target.name))
-        return target
+        if self.blank:
+            raise MediaError("Speech() has nothing to hear; it only stands in a Canvas, for speech that is made")
+        return written(
+            path, lambda target: target.write_bytes(encode_audio(self.pcm, self.sample_rate_hz, target.name))
+        )
 
     def play(self) -> None:
         """Play on this machine's speaker and wait for the end. Raises MediaError when there is no player."""
@@ -223,7 +228,7 @@ def _decoded_part(
 
 def _array_part(samples: ArrayLike, sample_rate_hz: int | None, start_s: float, end_s: float | None) -> DecodedAudio:
     array = np.asarray(samples)
-    if sample_rate_hz is None or sample_rate_hz < 1:
+    if not isinstance(sample_rate_hz, int) or sample_rate_hz < 1:
         raise MediaError(f"an array needs its rate, got {sample_rate_hz}; say Speech(array, sample_rate_hz=16000)")
     if array.ndim not in (1, 2) or array.dtype.kind not in "fi":
         raise MediaError(
@@ -277,7 +282,7 @@ class ResamplingStream:
     """
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
-        if from_hz < 1 or to_hz < 1:
+        if not all(is_between(rate_hz, 1, math.inf) for rate_hz in (from_hz, to_hz)):
             raise MediaError(
                 f"{from_hz} Hz to {to_hz} Hz is not possible; give rates such as 8000, 16000, 24000, 48000"
             )

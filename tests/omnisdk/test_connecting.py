@@ -17,7 +17,7 @@ def test_addresses(given: str, url: str) -> None:
     assert realtime_url(given) == url
 
 
-@pytest.mark.parametrize("given", ["ftp://a", "ws://", ""])
+@pytest.mark.parametrize("given", ["ftp://a", "ws://", "", "ws://a:b", "ws://a:99999", "ws://[::1", 5, None, b"ws://a"])
 def test_addresses_that_are_none(given: str) -> None:
     with pytest.raises(ConnectFailed, match="no server address; give one like"):
         realtime_url(given)

@@ -1,12 +1,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 import pytest
 from websockets.asyncio.server import serve
 
-from omnisdk.errors import ConnectionLost
+from omnisdk.errors import ConnectionLost, OmniError, SettingsError
 from omnisdk.media import Speech
 from omnisdk.session import AsyncSession
 from tests.support.fake_runtime import FakeRuntime, Script
@@ -62,3 +63,29 @@ class TestLosing:
             with pytest.raises(ConnectionLost):
                 async with AsyncSession(f"ws://127.0.0.1:{port}"):
                     pass
+
+    async def test_a_fault_while_an_event_is_taken_in_leaves_nobody_waiting(self) -> None:
+        async with live(Script()) as session:
+
+            def faulty(_event: object) -> None:
+                raise KeyError("a bug")
+
+            session.listener = faulty
+            with pytest.raises(ConnectionLost, match=r"could not be taken in \(KeyError: 'a bug'\)") as lost:
+                await asyncio.wait_for(session.ask("hello"), 20)
+            assert isinstance(lost.value.__cause__, KeyError)
+
+    async def test_what_cannot_be_sent_is_told_at_once_and_the_session_lives_on(self) -> None:
+        async with live(Script()) as session:
+            with pytest.raises(OmniError, match=r"cannot be sent .*Unicode"):
+                await asyncio.wait_for(session.send("half of a letter: \ud800"), 20)
+            assert len(session.conversation) == 0
+            assert (await session.ask("a cat")).status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [({"wire": "xml"}, "wire='xml' came; allowed are"), ({"reconnect": 5}, "give Reconnect")]
+)
+def test_wrong_ways_to_connect(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        AsyncSession("ws://127.0.0.1:1", **given)

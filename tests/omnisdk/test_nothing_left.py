@@ -1,6 +1,7 @@
-"""Whatever goes wrong, no task is left when a program ends."""
+"""Whatever goes wrong, no task and no thread is left when a program ends."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,9 +19,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 async def nothing_is_left() -> AsyncIterator[None]:
+    before = set(threading.enumerate())
     yield
     await asyncio.sleep(0)
     assert not [task for task in asyncio.all_tasks() if "TestRunner" not in repr(task)]
+    new = [thread for thread in threading.enumerate() if thread not in before]
+    assert not [thread for thread in new if not thread.name.startswith("asyncio_")]  # pytest's own pool
 
 
 async def test_a_server_that_vanishes_while_it_is_waited_for(scripted: ScriptedRuntime) -> None:

@@ -58,10 +58,15 @@ def test_it_replaces_nothing_else(tmp_path: Path) -> None:
 def test_what_fails_on_the_way_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Conversation().user("old").save(tmp_path / "c")
     monkeypatch.setattr(Image, "save", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OmniError, match=r"cannot be written .*disk full"):
         CHAT.save(tmp_path / "c")
     assert str(Conversation.load(tmp_path / "c")) == "user: old"
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def one_item(**wrong: object) -> str:
+    item = {"id": "a", "role": "user", "status": "completed", "parts": [], **wrong}
+    return json.dumps({"format": "omni.conversation.v1", "system": None, "items": [item]})
 
 
 @pytest.mark.parametrize(
@@ -70,6 +75,11 @@ def test_what_fails_on_the_way_leaves_the_old_one(tmp_path: Path, monkeypatch: p
         ("{", "is damaged"),
         ("[]", "is damaged"),
         ('{"format": "omni.conversation.v1", "system": null, "items": [{}]}', "is damaged"),
+        (one_item(role="wizard"), "is damaged .*wizard"),
+        (one_item(status=5), "is damaged"),
+        (one_item(id=5), "5 stands where text"),
+        (one_item(parts=[{"text": 5}]), "5 stands where text"),
+        (one_item(parts=[{"smell": "rose"}]), "is damaged"),
         ('{"format": "omni.conversation.v9", "system": null, "items": []}', "this version reads omni.conversation.v1"),
     ],
 )

@@ -1,0 +1,82 @@
+"""The thread on which a sync client does all that is async, for as long as it is open."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, TypeVar, overload
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from omnisdk.errors import ConnectionLost, OmniError
+
+T = TypeVar("T")
+
+
+class Portal:
+    """What is called through it waits in the caller's thread. Raises ConnectionLost once the client is closed."""
+
+    def __init__(self, portal: BlockingPortal) -> None:
+        self._portal = portal
+        self._thread_id = portal.call(threading.get_ident)
+        self.open = True
+
+    @overload
+    def call(self, function: Callable[..., Awaitable[T]], *args: object) -> T: ...
+    @overload
+    def call(self, function: Callable[..., T], *args: object) -> T: ...
+    def call(self, function: Callable[..., Any], *args: object) -> Any:
+        """What the function gives on the client's thread, awaited there if it can be."""
+        self._check()
+        try:
+            return self._portal.call(function, *args)
+        except (RuntimeError, CancelledError):
+            if self.open:
+                raise
+            raise self._closed() from None
+
+    def wait(self, coroutine: Coroutine[object, object, T]) -> T:
+        """What the coroutine gives."""
+        try:
+            self._check()
+        except OmniError:
+            coroutine.close()
+            raise
+        given: T = self.call(_awaited, coroutine)
+        return given
+
+    @contextmanager
+    def entered(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
+        """An async context manager as a plain one."""
+        self._check()
+        with self._portal.wrap_async_context_manager(manager) as entered:
+            yield entered
+
+    def _check(self) -> None:
+        if not self.open:
+            raise self._closed()
+        if threading.get_ident() == self._thread_id:
+            raise OmniError(
+                "this would wait for itself: it is called on the client's own thread, from a hook or a tool; "
+                "use the AsyncClient there, client.asynchronous"
+            )
+
+    def _closed(self) -> ConnectionLost:
+        return ConnectionLost("the client of this was closed here; open a new one and ask again")
+
+
+@contextmanager
+def opened() -> Iterator[Portal]:
+    """A thread with an event loop; it ends with the block."""
+    with start_blocking_portal("asyncio") as running:
+        portal = Portal(running)
+        try:
+            yield portal
+        finally:
+            portal.open = False
+
+
+async def _awaited(coroutine: Coroutine[object, object, T]) -> T:
+    return await coroutine
