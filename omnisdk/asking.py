@@ -41,8 +41,33 @@ def session_update(
     return events.SessionUpdate(session=session)
 
 
-def response_settings(wanted: GenerationSettings) -> settings.ResponseSettings:
-    """Of an answer to the conversation."""
+def answer_settings(wanted: GenerationSettings, canvas: Canvas | None = None) -> settings.ResponseSettings:
+    """Of an answer to the conversation, laid out as the canvas says if there is one. Raises SettingsError."""
+    if canvas is not None:
+        _check_canvas(canvas, wanted)
+        if canvas.prompt:
+            raise SettingsError("this canvas answers the conversation and came with a prompt; say that with send(...)")
+    return _settings(wanted, canvas)
+
+
+def canvas_settings(canvas: Canvas, wanted: GenerationSettings) -> settings.ResponseSettings:
+    """Of a canvas that is filled in beside the conversation. Raises SettingsError."""
+    _check_canvas(canvas, wanted)
+    response = _settings(wanted, canvas)
+    response.conversation, response.input = "none", [canvas.request()]
+    return response
+
+
+def _check_canvas(canvas: Canvas, wanted: GenerationSettings) -> None:
+    if not isinstance(canvas, Canvas):
+        raise SettingsError(f"{canvas!r} came to be filled in; give Canvas(...)")
+    if wanted.tools or wanted.tool_choice:
+        raise SettingsError("a canvas calls no tools; let another answer call them, before it or after it")
+    if wanted.output or wanted.output_type or wanted.recipe:
+        raise SettingsError("a canvas says itself what the answer holds; leave out output and recipe")
+
+
+def _settings(wanted: GenerationSettings, canvas: Canvas | None) -> settings.ResponseSettings:
     response = settings.ResponseSettings()
     if wanted.given:
         response.omni = _omni(wanted)
@@ -53,19 +78,9 @@ def response_settings(wanted: GenerationSettings) -> settings.ResponseSettings:
     if wanted.output_type is not None:
         response.tools = [_function(wanted.output_type)]
         response.tool_choice = _choice(wanted.output_type.name)
-    return response
-
-
-def canvas_settings(canvas: Canvas, wanted: GenerationSettings) -> settings.ResponseSettings:
-    """Of a canvas that is filled in beside the conversation. Raises SettingsError."""
-    if not isinstance(canvas, Canvas):
-        raise SettingsError(f"{canvas!r} came to be filled in; give Canvas(...)")
-    if wanted.tools or wanted.tool_choice:
-        raise SettingsError("a canvas calls no tools; give what its parts need alone")
-    response = response_settings(wanted)
-    omni = _omni_of(response)
-    omni.canvas, omni.given = canvas.slots(), canvas.given()
-    response.conversation, response.input, response.omni = "none", [canvas.request()], omni
+    if canvas is not None:
+        response.omni = omni = _omni_of(response)
+        omni.canvas, omni.given = canvas.slots(), canvas.given()
     return response
 
 

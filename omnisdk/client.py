@@ -308,22 +308,40 @@ class Session:
         with self._portal.entered(self._live.speak(sample_rate_hz=sample_rate_hz)) as mic:
             yield SyncSpeaking(mic, self._portal)
 
-    def respond(self, **settings: Unpack[AnswerKeywords]) -> Response:
-        """Ask for an answer: `for partial in session.respond()`, or `.wait()` for the finished one."""
+    def respond(self, *, canvas: Canvas | None = None, **settings: Unpack[AnswerKeywords]) -> Response:
+        """Ask for an answer: `for partial in session.respond()`, or `.wait()` for the finished one.
 
-        async def begun() -> Response:
-            return self._live.respond(**settings)  # a coroutine's result is not awaited again, a plain one's would be
+        canvas: how the answer is laid out and what of it is known, in the place of output and recipe; it calls no tool.
+        """
 
-        return self._portal.call(begun)
+        async def begun() -> list[Response]:
+            return [self._live.respond(canvas=canvas, **settings)]  # a response alone would be waited for
+
+        return self._portal.call(begun)[0]
+
+    def fill(self, canvas: Canvas, **settings: Unpack[SharedKeywords]) -> Response:
+        """Have what a canvas leaves open filled in, beside the conversation. As `respond`."""
+
+        async def begun() -> list[Response]:
+            return [self._live.fill(canvas, **settings)]
+
+        return self._portal.call(begun)[0]
 
     @overload
     def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[SharedKeywords]) -> T: ...
     @overload
     def ask(
-        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[SharedKeywords]
+        self,
+        *parts: PartLike,
+        output: Sequence[OutputModality] | None = None,
+        canvas: Canvas | None = None,
+        **settings: Unpack[SharedKeywords],
     ) -> Response: ...
     def ask(self, *parts: PartLike, **settings: Any) -> Any:
-        """Say something and wait for the finished answer; with a type as output, for a value of that type."""
+        """Say something and wait for the finished answer; with a type as output, for a value of that type.
+
+        canvas: how the answer is laid out, as of `respond`.
+        """
         return self._portal.call(lambda: self._live.ask(*parts, **settings))
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar, Unpack, overload
 
-from omnisdk.asking import canvas_settings, response_settings, session_update
+from omnisdk.asking import answer_settings, canvas_settings, session_update
 from omnisdk.audio_file import Pcm
 from omnisdk.canvas import Canvas
 from omnisdk.connecting import CONNECT_TIMEOUT_S, Wire
@@ -162,27 +162,42 @@ class AsyncSession:
         """Stream speech as it is spoken; leaving the block ends the turn. An answer being made is cancelled."""
         return Speaking(self, sample_rate_hz)
 
-    def respond(self, **settings: Unpack[AnswerKeywords]) -> Response:
-        """Ask for an answer to what was said; settings hold for this answer only. Returns at once."""
+    def respond(self, *, canvas: Canvas | None = None, **settings: Unpack[AnswerKeywords]) -> Response:
+        """Ask for an answer to what was said; settings hold for this answer only. Returns at once.
+
+        canvas: how the answer is laid out and what of it is known, in the place of output and recipe; it calls no tool.
+        """
         wanted = GenerationSettings(**settings)
+        asked = answer_settings(wanted, canvas)
         asked_at, self._turn_ended_at = self._turn_ended_at or time.monotonic(), None
-        return self._responses.begin(response_settings(wanted), asked_at=asked_at, form=wanted.output_type)
+        return self._responses.begin(asked, asked_at=asked_at, form=wanted.output_type)
 
     def fill(self, canvas: Canvas, **settings: Unpack[SharedKeywords]) -> Response:
-        """Have what a canvas leaves open filled in, beside the conversation. Returns at once, as `respond`."""
+        """Have what a canvas leaves open filled in, beside the conversation. Returns at once, as `respond`.
+
+        `respond(canvas=...)` fills one in as an answer to the conversation.
+        """
         return self._responses.begin_beside(canvas_settings(canvas, GenerationSettings(**settings)))
 
     @overload
     async def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[SharedKeywords]) -> T: ...
     @overload
     async def ask(
-        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[SharedKeywords]
+        self,
+        *parts: PartLike,
+        output: Sequence[OutputModality] | None = None,
+        canvas: Canvas | None = None,
+        **settings: Unpack[SharedKeywords],
     ) -> Response: ...
-    async def ask(self, *parts: PartLike, output: Any = None, **settings: Any) -> Any:
-        """Say something and wait for the finished answer; with a type as output, for a value of that type."""
-        wanted = GenerationSettings(output=output, **settings)  # what is wrong is told before anything is sent
+    async def ask(self, *parts: PartLike, output: Any = None, canvas: Canvas | None = None, **settings: Any) -> Any:
+        """Say something and wait for the finished answer; with a type as output, for a value of that type.
+
+        canvas: how the answer is laid out, as of `respond`.
+        """
+        wanted = GenerationSettings(output=output, **settings)
+        answer_settings(wanted, canvas)  # what is wrong is told before anything is sent
         await self.send(*parts)
-        response = await self.respond(output=output, **settings)
+        response = await self.respond(canvas=canvas, output=output, **settings)
         return response if wanted.output_type is None else response.output
 
     # Asked for by speaking

@@ -1,7 +1,9 @@
+from typing import Any
+
 import msgspec
 import pytest
 
-from omnisdk.asking import canvas_settings, response_settings, session_update
+from omnisdk.asking import answer_settings, canvas_settings, session_update
 from omnisdk.canvas import Canvas
 from omnisdk.conversation import Text
 from omnisdk.errors import SettingsError
@@ -29,7 +31,7 @@ def test_a_session_is_told_its_tools_and_how_its_turns_end() -> None:
 
 
 def test_an_answer_of_a_type_is_a_call_of_its_form() -> None:
-    wanted = response_settings(GenerationSettings(output=bool))
+    wanted = answer_settings(GenerationSettings(output=bool))
     assert isinstance(wanted.tools, list)
     assert wanted.tool_choice == wire.ToolChoiceFunction(name=wanted.tools[0].name)
 
@@ -41,6 +43,29 @@ def test_a_canvas_stands_beside_the_conversation() -> None:
     assert (wanted.omni.seed, wanted.omni.given) == (3, [wire.GivenText(text="a {mask}", gap=1)])
 
 
-def test_a_canvas_calls_no_tools() -> None:
-    with pytest.raises(SettingsError, match="calls no tools"):
-        canvas_settings(Canvas("a {mask}"), GenerationSettings(tools=[ring]))
+def test_a_canvas_may_answer_the_conversation() -> None:
+    wanted = answer_settings(GenerationSettings(seed=3), Canvas(Text("a {mask}")))
+    assert (wanted.conversation, wanted.input) == (msgspec.UNSET, msgspec.UNSET)
+    assert isinstance(wanted.omni, wire.OmniSettings)
+    assert wanted.omni.canvas == [wire.CanvasSlot(slot="text")]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"tools": [ring]}, "calls no tools; let another answer"),
+        ({"tool_choice": "required"}, "calls no tools; let another answer"),
+        ({"output": ["image"]}, "leave out output and recipe"),
+        ({"output": bool}, "leave out output and recipe"),
+        ({"recipe": "text_to_image"}, "leave out output and recipe"),
+    ],
+)
+def test_what_does_not_go_with_a_canvas(numbers: dict[str, Any], said: str) -> None:
+    for asked in (canvas_settings, lambda canvas, wanted: answer_settings(wanted, canvas)):
+        with pytest.raises(SettingsError, match=said):
+            asked(Canvas("a {mask}"), GenerationSettings(**numbers))
+
+
+def test_the_conversation_is_the_prompt_of_a_canvas_that_answers_it() -> None:
+    with pytest.raises(SettingsError, match=r"came with a prompt; say that with send"):
+        answer_settings(GenerationSettings(), Canvas("a {mask}", prompt="what?"))

@@ -14,6 +14,7 @@ from omnisdk.media import Image, Speech
 from omnisdk.partials import ImagePartial, SpeechPartial, TextPartial
 from omnisdk.protocol import settings
 from omnisdk.protocol.items import InputText, Message
+from omnisdk.tools import tool
 from runtime.evaluation.picture_checks import background_of
 from runtime.training.world import BACKGROUNDS
 from tests.support.embedded import serving_embedded
@@ -57,6 +58,28 @@ async def test_a_region_is_painted_anew_and_the_rest_stays(url: str) -> None:
         change = np.abs(first.image.pixels.astype(int) - second.image.pixels).mean(axis=(0, 2))
         assert change[:24].mean() < change[56:].mean() / 3
         assert (await second.replay()).image == second.image
+
+
+def test_a_canvas_is_a_turn_of_the_conversation_where_it_answers_it(url: str) -> None:
+    @tool
+    def ring(times: int) -> str:
+        """Ring the bell."""
+        return "ringing" * times
+
+    canvas = Canvas(Text("a cat on a red background"), Image())
+    with Client(url) as omni, omni.session(tools=[ring]) as session:
+        answer = session.ask("ring the bell for a picture", canvas=canvas, seed=1)
+        assert not answer.tool_calls  # a laid out answer calls none
+        assert answer.image is not None
+        assert background_of(answer.image.pixels) == "red"
+        assert [item.role for item in session.conversation.items] == ["user", "assistant"]
+        assert session.conversation.items[-1] == answer.item
+        assert answer.replay().wait().image == answer.image
+        beside = session.fill(Canvas(Text("a {mask}"), prompt="draw a cat on a blue background")).wait()
+        assert beside.text.startswith("a ")
+        assert len(session.conversation) == 2
+        session.send("ring the bell two times")
+        assert session.respond(tool_choice="required").wait().tool_calls  # the next one may
 
 
 def test_a_joint_answer_with_speech_of_a_bounded_length(url: str) -> None:
