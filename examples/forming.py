@@ -25,7 +25,8 @@ def shown(slot: SlotPartial) -> str:
             return f"{slot.name} {slot.progress:.0%}, {sure}\n{slot.image.blocks(32)}"
         case SpeechPartial() if slot.speech is not None:
             return f"{slot.name} {slot.progress:.0%}, {sure}: {slot.speech.duration_s:.1f} s can be heard"
-    return f"{slot.name} {slot.progress:.0%}, {sure}"
+        case _:
+            return f"{slot.name} {slot.progress:.0%}, {sure}"
 
 
 def main(words: str = "draw two apples on a blue background", url: str | None = None) -> None:
