@@ -62,7 +62,9 @@ docs: setup ## write the documentation site to site/; warnings are errors
 
 check: lint docs test ## all checks
 
-bench: setup ## measure speed; the figures also go to bench.json, bench-sdk.json
+bench: setup ## measure speed; figures also go to bench.json, bench-sdk.json, a report of the load to bench-swarm/
+	@test -x .venv-load/bin/python || $(PYTHON) -m venv .venv-load
+	.venv-load/bin/python -m pip install --quiet --disable-pip-version-check -r runtime/benchmarks/swarm/requirements.txt
 	$(BIN)/omni bench all --json bench.json
 	$(BIN)/omni bench-sdk --json bench-sdk.json
 

@@ -12,11 +12,13 @@ from runtime.benchmarks.reuse import reuse
 from runtime.benchmarks.session import session
 from runtime.benchmarks.sessions import sessions
 from runtime.benchmarks.step import step
+from runtime.benchmarks.swarm.command import swarm
 from runtime.benchmarks.wire import wire_command
 
 COMMANDS = (
     barge_in,
     sessions,
+    swarm,
     step,
     quality,
     batching,

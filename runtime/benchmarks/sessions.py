@@ -1,8 +1,8 @@
 """Many sessions at a time, for long: how soon each is answered, in which order, and what memory does.
 
 The network is played from a script, all else is real; the baseline is a bare websocket that sends back what comes,
-asked by the same clients at the same moments. The clients are our own: locust tells times in whole milliseconds, and
-the echo takes less than one.
+asked by the same clients at the same moments. The clients are our own: locust, which plays `swarm`, tells times in
+whole milliseconds, and the echo takes less than one.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from runtime.benchmarks.session import SHIPPED_REQUEST, Runtime, python_module, 
 SERVER = "runtime.benchmarks.scripted_server"
 CHUNK_S, SPEECH_S, MOST_PAUSE_S = 0.1, 1.0, 1.0
 CHUNK_BYTES = int(48_000 * CHUNK_S)  # 24 kHz PCM16
-MEMORY_EVERY_S = 1.0
+MEMORY_EVERY_S = 5.0
 WARM_SHARE = 0.25  # of the run, before memory is looked at
 # What clients rely on, in this order.
 ORDER = (
@@ -58,7 +58,8 @@ class SessionsFigures:
 
     ratio: the 95th percentile of first_event over that of the echo. lost: sockets that ended before their time.
     misordered: turns whose events came otherwise than clients rely on. resident_*: of the server, MB, after a quarter
-    of the run and at its end.
+    of the run and at its end; growth_mb: in ten minutes, by the straight line through all from that quarter on.
+    memory: what it was, as (second, MB).
     """
 
     ratio: float
@@ -74,6 +75,8 @@ class SessionsFigures:
     ping: Spread
     resident_warm_mb: float
     resident_end_mb: float
+    growth_mb: float
+    memory: list[tuple[float, float]]
 
 
 @dataclass
@@ -84,7 +87,7 @@ class Tally:
     turns: int = 0
     lost: int = 0
     misordered: int = 0
-    resident_mb: list[float] = field(default_factory=list)
+    memory: list[tuple[float, float]] = field(default_factory=list)  # (second, MB)
 
     def spread(self, name: str) -> Spread:
         return Spread(
@@ -168,8 +171,9 @@ async def _session(url: str, echo_url: str, pcm: bytes, tally: Tally, until: flo
 
 
 async def _watch(pid: int, tally: Tally) -> None:
+    began = time.monotonic()
     while True:
-        tally.resident_mb.append(resident_mb(pid))
+        tally.memory.append((round(time.monotonic() - began, 1), round(resident_mb(pid), 1)))
         await asyncio.sleep(MEMORY_EVERY_S)
 
 
@@ -189,6 +193,7 @@ def measure_sessions(pcm: bytes, sessions: int, minutes: float) -> SessionsFigur
 
 def figures_of(tally: Tally, sessions: int, minutes: float) -> SessionsFigures:
     first_event, echo = tally.spread("first_event"), tally.spread("echo")
+    warm = tally.memory[int(WARM_SHARE * len(tally.memory)) :]
     return SessionsFigures(
         ratio=first_event.p95_ms / echo.p95_ms,
         sessions=sessions,
@@ -201,9 +206,19 @@ def figures_of(tally: Tally, sessions: int, minutes: float) -> SessionsFigures:
         first_word=tally.spread("first_word"),
         answer=tally.spread("answer"),
         ping=tally.spread("ping"),
-        resident_warm_mb=tally.resident_mb[int(WARM_SHARE * len(tally.resident_mb))],
-        resident_end_mb=tally.resident_mb[-1],
+        resident_warm_mb=warm[0][1],
+        resident_end_mb=warm[-1][1],
+        growth_mb=growth_mb(warm),
+        memory=tally.memory,
     )
+
+
+def growth_mb(memory: Sequence[tuple[float, float]]) -> float:
+    """In ten minutes, by least squares."""
+    if len(memory) < 2:
+        return 0.0
+    seconds, megabytes = zip(*memory, strict=True)
+    return 600 * float(np.polyfit(seconds, megabytes, 1)[0])
 
 
 @click.command("sessions")
@@ -219,7 +234,8 @@ def sessions(count: int, minutes: float, json_file: Path | None) -> None:
         spread: Spread = getattr(figures, name)
         click.echo(f"{name:<12} p50 {spread.p50_ms:7.1f}  p95 {spread.p95_ms:7.1f}  p99 {spread.p99_ms:7.1f} ms")
     click.echo(
-        f"resident     {figures.resident_warm_mb:.0f} MB after a quarter, {figures.resident_end_mb:.0f} MB at the end\n"
+        f"resident     {figures.resident_warm_mb:.0f} MB after a quarter, {figures.resident_end_mb:.0f} MB at the end, "
+        f"growing by {figures.growth_mb:+.1f} MB in ten minutes\n"
         f"ratio        {figures.ratio:.1f}, first event over echo at p95"
     )
     if json_file is not None:

@@ -23,7 +23,7 @@ def test_the_order_clients_rely_on() -> None:
 
 @pytest.fixture
 def tally() -> Tally:
-    tally = Tally(resident_mb=[100.0, 110.0, 111.0, 112.0])
+    tally = Tally(memory=[(0.0, 100.0), (5.0, 110.0), (10.0, 111.0), (15.0, 112.0)])
     for name in ("first_event", "first_word", "answer", "ping"):
         tally.times_s[name] = [0.002] * 100
     tally.times_s["echo"] = [0.001] * 100
@@ -34,6 +34,8 @@ def test_the_ratio_is_over_the_echo_and_memory_from_when_it_is_warm(tally: Tally
     figures = figures_of(tally, 5, 1.0)
     assert figures.ratio == pytest.approx(2.0)
     assert (figures.resident_warm_mb, figures.resident_end_mb) == (110.0, 112.0)
+    assert figures.growth_mb == pytest.approx(600 / 5)  # of what is warm
+    assert figures.memory == tally.memory
     assert figures.answer == Spread(*[pytest.approx(2.0)] * 3)
 
 
