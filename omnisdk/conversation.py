@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 
@@ -106,8 +107,20 @@ class Conversation:
         """The same less the item of this id, if it is there."""
         return replace(self, items=tuple(item for item in self.items if item.id != item_id))
 
+    def edited(self, item: Item | str, *parts: PartLike) -> Conversation:
+        """With other parts in an item, or in the one of this id. Raises OmniError if there is none."""
+        item_id = item if isinstance(item, str) else item.id
+        known = self.item(item_id)
+        if known is None:
+            ids = ", ".join(one.id for one in self.items) or "none"
+            raise OmniError(f"there is no item {item_id!r} to edit; there are {ids}")
+        return self.add(replace(known, parts=new_item(known.role, *parts).parts))
+
     def save(self, path: str | Path) -> Path:
-        """Write it to a folder, media beside a JSON file, whole or not at all. Raises OmniError."""
+        """Write it, whole or not at all: to a folder, media beside a JSON file, or into one file, `chat.json`.
+
+        Raises OmniError.
+        """
         from omnisdk.saving import save
 
         return save(self, path)
@@ -126,9 +139,25 @@ class Conversation:
     def __len__(self) -> int:
         return len(self.items)
 
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.items)
+
+    @overload
+    def __getitem__(self, at: int) -> Item: ...
+    @overload
+    def __getitem__(self, at: slice) -> Conversation: ...
+    def __getitem__(self, at: int | slice) -> Item | Conversation:
+        """One item, or a conversation of some of them: `chat[-1]`, `chat[:2]`."""
+        return replace(self, items=self.items[at]) if isinstance(at, slice) else self.items[at]
+
     def __str__(self) -> str:
         lines = [f"system: {self.system}"] if self.system else []
         return "\n".join([*lines, *(str(item) for item in self.items)])
+
+    def _repr_html_(self) -> str:
+        from omnisdk.notebook import conversation_html
+
+        return conversation_html(self)
 
 
 def new_item(role: Role, *parts: PartLike) -> Item:

@@ -1,4 +1,4 @@
-"""How an answer shows itself in a notebook."""
+"""How answers and conversations show themselves in a notebook."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 
+from omnisdk.conversation import Conversation, Part
 from omnisdk.media import Image, Speech
 from omnisdk.media.plots import animation
 
@@ -17,3 +18,20 @@ def answer_html(frames: Sequence[Image], speech: Speech | None, words: str) -> s
     shown += [speech._repr_html_()] if speech is not None else []
     shown += [f"<p>{escape(words)}</p>"] if shown and words else []
     return "".join(shown)
+
+
+def conversation_html(conversation: Conversation) -> str:
+    """Who said what, with players and pictures."""
+    lines = [("system", escape(conversation.system))] if conversation.system else []
+    lines += [(item.role, " ".join(map(_part_html, item.parts)) or "(nothing)") for item in conversation.items]
+    return "".join(f"<p><b>{role}</b> {shown}</p>" for role, shown in lines)
+
+
+def _part_html(part: Part) -> str:
+    match part:
+        case Speech():
+            return f"{part._repr_html_()} {escape(part.transcript or '')}"
+        case Image():
+            return f'<img src="data:image/png;base64,{b64encode(part.png).decode()}">'
+        case _:
+            return escape(str(part))

@@ -204,7 +204,10 @@ def _slot(name: object, given: object) -> SlotSettings:
 
 
 def _sentence(error: ValidationError, settings: type[BaseModel]) -> str:
-    return "; ".join(_problem(problem, settings) for problem in error.errors())
+    """What is wrong: of a list, with what is in it before what is left of it."""
+    inner = {problem["loc"][0] for problem in error.errors() if len(problem["loc"]) > 1}
+    told = [problem for problem in error.errors() if len(problem["loc"]) != 1 or problem["loc"][0] not in inner]
+    return "; ".join(_problem(problem, settings) for problem in told)
 
 
 def _names(settings: type[BaseModel]) -> list[str]:

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
@@ -38,3 +38,10 @@ async def in_thread(function: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="omnisdk function", daemon=True).start()
     return await done
+
+
+async def steps_in_thread(steps: Iterator[T]) -> AsyncGenerator[T, None]:
+    """A generator each of whose steps is made in a thread."""
+    end = object()
+    while (step := await in_thread(functools.partial(next, steps, end))) is not end:
+        yield step  # type: ignore[misc]

@@ -7,19 +7,20 @@ import functools
 import inspect
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, ParamSpec, TypedDict, Unpack, get_origin, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+from pydantic_core import PydanticSerializationError
 from typing_extensions import TypeVar  # with defaults
 
 from omnisdk.errors import OmniError, SchemaError
 from omnisdk.media import Image, Speech
 from omnisdk.schema import fillable
-from omnisdk.threads import in_thread
+from omnisdk.threads import in_thread, steps_in_thread
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -155,9 +156,9 @@ class FunctionTool(Tool, Generic[P, R]):
         function: Callable[..., Any] = self.function
         arguments = given if self._context is None else {**given, self._context: context}
         if inspect.isasyncgenfunction(function):
-            return await _last(function(**arguments), progress)
+            return await last(function(**arguments), progress)
         if inspect.isgeneratorfunction(function):
-            return await _last(_in_thread(function(**arguments)), progress)
+            return await last(steps_in_thread(function(**arguments)), progress)
         if inspect.iscoroutinefunction(function):
             return await function(**arguments)
         result = await in_thread(functools.partial(function, **arguments))
@@ -172,23 +173,16 @@ class FunctionTool(Tool, Generic[P, R]):
         return {name: getattr(read, name) for name in type(read).model_fields if name in read.model_fields_set}
 
 
-async def _last(steps: AsyncGenerator[Any, None], progress: TellProgress) -> object:
+async def last(steps: AsyncGenerator[Any, None], progress: TellProgress) -> object:
     """What a generator yields last; all before it is progress."""
-    last: object = None
+    newest: object = None
     async with aclosing(steps):
         first = True
         async for step in steps:
             if not first:
-                progress(last)
-            last, first = step, False
-    return last
-
-
-async def _in_thread(steps: Iterator[Any]) -> AsyncGenerator[Any, None]:
-    """A generator each of whose steps is made in a thread."""
-    end = object()
-    while (step := await in_thread(functools.partial(next, steps, end))) is not end:
-        yield step
+                progress(newest)
+            newest, first = step, False
+    return newest
 
 
 def _nobody(_progress: object) -> None:
@@ -286,4 +280,12 @@ def _told(result: Any) -> Output:
         return result
     if isinstance(result, tuple) and result and all(isinstance(part, str | Image | Speech) for part in result):
         return result
-    return "" if result is None else TypeAdapter(type(result)).dump_json(result).decode()
+    if result is None:
+        return ""
+    try:
+        return TypeAdapter(type(result)).dump_json(result).decode()
+    except (PydanticSchemaGenerationError, PydanticSerializationError):
+        raise TypeError(
+            f"its result, of type {type(result).__name__}, cannot be told; give text, numbers, a pydantic model, "
+            "a dataclass, Image or Speech"
+        ) from None

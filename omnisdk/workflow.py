@@ -6,7 +6,6 @@ import asyncio
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
 
@@ -14,7 +13,8 @@ from omnisdk.agent import Agent
 from omnisdk.agent_events import AgentResult
 from omnisdk.errors import OmniError
 from omnisdk.response import Response
-from omnisdk.threads import in_thread
+from omnisdk.threads import in_thread, steps_in_thread
+from omnisdk.tools import last
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -70,8 +70,8 @@ class _Stage:
 class Workflow(Generic[In, Out]):
     """`Workflow(hear).step(look_up, retries=2).parallel(picture=draw, voice=say)`; each call gives a new workflow.
 
-    A step is a function of one value, sync (run in a thread) or async, an async generator (what it yields last is its
-    value, the rest are partials), an Agent, or another Workflow. A step that gives a Response is watched while that
+    A step is a function of one value, sync (run in a thread) or async, a generator (what it yields last is its value,
+    the rest are partials), a tool, an Agent, or another Workflow. A step that gives a Response is watched while that
     forms. retries: how often a step that fails is begun anew; timeout: seconds for each try.
     """
 
@@ -220,28 +220,25 @@ async def _tried(name: str, step: Any, value: object, stage: _Stage, tell: Tell)
 
 async def _given(name: str, step: Any, value: Any, tell: Tell) -> object:
     """What the step makes of the value."""
+
+    def told(partial: object) -> None:
+        tell(StepEvent(name, "partial", partial))
+
     if isinstance(step, Workflow):
         return await step._run(value, lambda event: tell(replace(event, step=f"{name}.{event.step}")))
     if isinstance(step, Agent):
-        return await _last(name, step.stream(value), tell)
-    if inspect.isasyncgenfunction(step):
-        return await _last(name, step(value), tell)
-    given = await step(value) if inspect.iscoroutinefunction(step) else await in_thread(functools.partial(step, value))
+        return await last(step.stream(value), told)
+    function = inspect.unwrap(step)  # of a tool
+    if inspect.isasyncgenfunction(function):
+        return await last(step(value), told)
+    if inspect.isgeneratorfunction(function):
+        return await last(steps_in_thread(step(value)), told)
+    is_async = inspect.iscoroutinefunction(function)
+    given = await step(value) if is_async else await in_thread(functools.partial(step, value))
     if isinstance(given, Response) and not given.finished:
         async for partial in given:
-            tell(StepEvent(name, "partial", partial))
+            told(partial)
     return await given if inspect.isawaitable(given) else given
-
-
-async def _last(name: str, steps: AsyncGenerator[Any, None], tell: Tell) -> object:
-    last: object = None
-    async with aclosing(steps):
-        first = True
-        async for step in steps:
-            if not first:
-                tell(StepEvent(name, "partial", last))
-            last, first = step, False
-    return last
 
 
 def _failure(name: str, error: Exception, timeout: float | None) -> StepFailed:

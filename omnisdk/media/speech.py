@@ -220,7 +220,7 @@ def _check_span(start_s: float, end_s: float | None) -> None:
 def _decoded_part(
     source: str | os.PathLike[str] | bytes | bytearray, start_s: float, end_s: float | None
 ) -> tuple[DecodedAudio, str]:
-    encoded, name = read_source(source, "audio")
+    encoded, name = read_source(source, "sound")
     # One second more than the limit, so that too long is noticed without decoding all of it.
     wanted = min(MAX_SPEECH_S + 1.0, end_s - start_s if end_s is not None else MAX_SPEECH_S + 1.0)
     return decode_audio(encoded, name, start_s=start_s, max_seconds=wanted), name

@@ -133,3 +133,18 @@ class TestReducing:
     def test_other_events_give_the_same_object(self) -> None:
         chat = Conversation().user("a")
         assert reduce(chat, server_event("input_audio_buffer.cleared")) is chat
+
+
+def test_items_are_had_by_their_place() -> None:
+    chat = Conversation(system="Be brief.").user("a").assistant("b").user("c")
+    assert [str(item) for item in chat] == ["user: a", "assistant: b", "user: c"]
+    assert str(chat[-1]) == "user: c"
+    assert chat[:2] == Conversation(system="Be brief.", items=chat.items[:2])
+
+
+def test_an_item_is_edited_in_its_place() -> None:
+    chat = Conversation().user("a").assistant("b")
+    assert str(chat.edited(chat[0], "other", "words")) == "user: other + words\nassistant: b"
+    assert str(chat) == "user: a\nassistant: b"
+    with pytest.raises(OmniError, match=f"no item 'x' to edit; there are {chat[0].id}, {chat[1].id}"):
+        chat.edited("x", "words")

@@ -245,6 +245,7 @@ async def test_while_a_tool_runs(proxy: CuttingProxy) -> None:
     assert call.call_id == result.call_id
 
 
+@pytest.mark.parametrize("kept", [True], indirect=True)
 async def test_no_other_connection_can_be_had(proxy: CuttingProxy) -> None:
     def ends() -> None:
         proxy.refuse()
@@ -259,6 +260,7 @@ async def test_no_other_connection_can_be_had(proxy: CuttingProxy) -> None:
     assert speaker.closed
 
 
+@pytest.mark.parametrize("kept", [True], indirect=True)
 async def test_sound_waits_within_a_bound(proxy: CuttingProxy) -> None:
     heard_s, told = 0.0, list[Any]()
 

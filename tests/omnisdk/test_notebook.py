@@ -5,6 +5,7 @@ import re
 import numpy as np
 from PIL import Image as PilImage
 
+from omnisdk.conversation import Conversation
 from omnisdk.media import Image, Speech
 from omnisdk.notebook import answer_html
 
@@ -26,3 +27,11 @@ def test_speech_has_a_player() -> None:
 
 def test_nothing_is_made_of_what_shows_itself() -> None:
     assert answer_html(FRAMES[:1], None, "words") == ""
+
+
+def test_a_conversation() -> None:
+    speech = Speech(np.zeros(2_400, np.int16), sample_rate_hz=24_000, transcript="1 < 2")
+    chat = Conversation(system="<b>").user("what is this?", Image(np.zeros((4, 4, 3), np.uint8))).user(speech)
+    html = chat._repr_html_()
+    assert html.startswith("<p><b>system</b> &lt;b&gt;</p><p><b>user</b> what is this? <img src=")
+    assert html.endswith("</audio> 1 &lt; 2</p>")

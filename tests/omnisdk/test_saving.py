@@ -21,8 +21,9 @@ CHAT = (
 )
 
 
-def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
-    loaded = Conversation.load(CHAT.save(tmp_path / "a" / "chat.omni"))
+@pytest.mark.parametrize("name", ["chat.omni", "chat.json"])
+def test_what_is_loaded_is_what_was_saved(tmp_path: Path, name: str) -> None:
+    loaded = Conversation.load(CHAT.save(tmp_path / "a" / name))
     assert loaded.system == "Be brief."
     assert [(item.id, item.role, item.status) for item in loaded.items] == [
         (item.id, item.role, item.status) for item in CHAT.items
@@ -42,6 +43,36 @@ def test_an_empty_one(tmp_path: Path) -> None:
     assert Conversation.load(Conversation().save(tmp_path / "c")) == Conversation()
 
 
+@pytest.mark.parametrize("name", ["c", "c.json"])
+@pytest.mark.parametrize("seconds", [0, 40])
+def test_speech_that_a_model_said_at_length_and_of_which_nothing_was_heard(
+    tmp_path: Path, name: str, seconds: int
+) -> None:
+    said = Speech.said(np.full(seconds * 24_000, 7, np.int16), 24_000, "at length" if seconds else None)
+    chat = Conversation().user("tell me").assistant(said)
+    assert Conversation.load(chat.save(tmp_path / name)) == chat
+
+
+@pytest.mark.parametrize("kept", [20, 2_000])
+def test_speech_that_was_written_by_half(tmp_path: Path, kept: int) -> None:
+    folder = CHAT.save(tmp_path / "c")
+    (sound,) = folder.glob("*.wav")
+    sound.write_bytes(sound.read_bytes()[:kept])
+    with pytest.raises(MediaError, match="speech of the conversation is damaged"):
+        Conversation.load(folder)
+
+
+def test_a_file_replaces_a_conversation_and_nothing_else(tmp_path: Path) -> None:
+    file = CHAT.save(tmp_path / "c.json")
+    Conversation().user("new").save(file)
+    assert str(Conversation.load(file)) == "user: new"
+    assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+    file.write_text('{"name": "a package"}')
+    with pytest.raises(OmniError, match="is damaged"):
+        CHAT.save(file)
+    assert file.read_text() == '{"name": "a package"}'
+
+
 def test_it_replaces_what_was_saved_there_before(tmp_path: Path) -> None:
     CHAT.save(tmp_path / "c")
     Conversation().user("new").save(tmp_path / "c")
@@ -57,7 +88,7 @@ def test_it_replaces_nothing_else(tmp_path: Path) -> None:
 
 def test_what_fails_on_the_way_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Conversation().user("old").save(tmp_path / "c")
-    monkeypatch.setattr(Image, "save", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(Image, "png", property(lambda _: (_ for _ in ()).throw(OSError("disk full"))))
     with pytest.raises(OmniError, match=r"cannot be written .*disk full"):
         CHAT.save(tmp_path / "c")
     assert str(Conversation.load(tmp_path / "c")) == "user: old"
@@ -90,7 +121,7 @@ def test_files_that_are_none(tmp_path: Path, index: str, told: str) -> None:
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    with pytest.raises(OmniError, match="give the folder"):
+    with pytest.raises(OmniError, match=r"give what Conversation\.save wrote"):
         Conversation.load(tmp_path / "nix")
 
 

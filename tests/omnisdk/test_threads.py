@@ -3,10 +3,11 @@ import contextvars
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-from omnisdk.threads import in_thread
+from omnisdk.threads import in_thread, steps_in_thread
 
 pytestmark = pytest.mark.anyio
 HANGING = """
@@ -53,3 +54,10 @@ async def test_one_that_returns_after_it_was_cancelled_is_not_heard_of() -> None
 def test_a_program_ends_while_a_tool_hangs() -> None:
     ran = subprocess.run([sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout.strip() == "hang took longer than 0.05 s and was stopped"
+
+
+async def test_the_steps_of_a_generator() -> None:
+    def steps() -> Iterator[int]:
+        yield from (1, 2, 3)
+
+    assert [step async for step in steps_in_thread(steps())] == [1, 2, 3]

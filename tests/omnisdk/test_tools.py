@@ -180,3 +180,14 @@ class TestSchemasNoModelCanFill:
             return f"{name} {when}"
 
         assert run(f, '{"name": "tea"}') == "tea None"
+
+
+@pytest.mark.anyio
+async def test_rubbish_is_told_in_a_sentence() -> None:
+    @tool
+    def rubbish() -> object:
+        """Give rubbish."""
+        return object()
+
+    with pytest.raises(ToolError, match="rubbish failed: its result, of type object, cannot be told; give text"):
+        await rubbish.run("{}", CONTEXT)

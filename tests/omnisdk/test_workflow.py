@@ -44,6 +44,27 @@ def url() -> Iterator[str]:
 
 
 class TestRun:
+    async def test_tools_and_generators_are_steps(self) -> None:
+        @tool
+        async def twice(number: int) -> AsyncGenerator[int, None]:
+            """Twice as much."""
+            yield number
+            yield 2 * number
+
+        @tool
+        def spell(number: int) -> str:
+            """In words."""
+            return f"number {number}"
+
+        def louder(words: str) -> Iterator[str]:
+            yield words
+            yield words.upper()
+
+        told = [event async for event in Workflow(twice).step(spell).step(louder).stream(4)]
+        partials = [event for event in told if isinstance(event, StepEvent) and event.kind == "partial"]
+        assert [(event.step, event.value) for event in partials] == [("twice", 4), ("louder", "number 8")]
+        assert told[-1] == WorkflowResult("NUMBER 8")
+
     async def test_steps_take_what_the_one_before_gave(self) -> None:
         assert await Workflow(double).step(double).step(shout).run(3) == "12!"
 
