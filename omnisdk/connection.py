@@ -225,7 +225,7 @@ class Connection:
             except (OmniError, ValueError) as refused:
                 await socket.close()
                 return None, f"{lost.why}, and a new session could not be told the conversation ({refused})"
-            except BaseException:
+            except BaseException:  # a cancel too
                 socket.transport.abort()
                 raise
             else:

@@ -76,7 +76,7 @@ class Moments(Generic[S, R]):
             return await work(subject)
         except Stopped:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever the work raises, a hook may help
             for on_error in self._on_error:
                 instead = await awaited(on_error(subject, error))
                 if instead is not None:

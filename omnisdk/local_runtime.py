@@ -60,7 +60,7 @@ class LocalRuntime:
             await self.close()
             problem = f"the runtime was not ready after {self.start_timeout_s:.0f} s; give it a longer start_timeout_s"
             raise LocalRuntimeError(problem, stderr_tail=self.stderr_tail) from None
-        except BaseException:
+        except BaseException:  # a cancel too
             await self.close()
             raise
         self._readers.append(asyncio.create_task(_drain(self._child.stdout)))

@@ -56,20 +56,26 @@ async def _tell(tell: TellProgress, progress: float, total: float | None, messag
 
 @asynccontextmanager
 async def mcp_tools(
-    server: str | Sequence[str] | object, *, only: Sequence[str] | None = None, timeout: float | None = None
+    server: str | Sequence[str] | object,
+    *,
+    only: Sequence[str] | None = None,
+    timeout: float | None = None,
+    headers: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[list[Tool]]:
     """`async with mcp_tools("npx -y @modelcontextprotocol/server-everything") as tools:`.
 
     server: a command (words or one string) that speaks over its standard input and output; the address
     of a streamable HTTP server; or an `mcp.server.MCPServer` of this process. only: names of the tools to take.
-    timeout: seconds a call may take. With a sync Client: `with omni.enter(mcp_tools(...)) as tools:`.
+    timeout: seconds a call may take. headers: of an address, {"Authorization": "Bearer ..."}; env: of a command, beside
+    the few variables that every program is given. With a sync Client: `with omni.enter(mcp_tools(...)) as tools:`.
     Raises OmniError when the server cannot be reached or has not the tools.
     """
     try:
         import mcp
     except ImportError:
         raise OmniError('tools of MCP servers need the package mcp; pip install "omnisdk[mcp]"') from None
-    client = mcp.Client(_transport(server))
+    client = mcp.Client(_transport(server, headers, env))
     try:
         await client.__aenter__()
     except Exception as error:  # noqa: BLE001 - of a transport, of the protocol, of a group of tasks
@@ -87,17 +93,36 @@ async def mcp_tools(
         await client.__aexit__(None, None, None)
 
 
-def _transport(server: str | Sequence[str] | object) -> Any:
+def _transport(
+    server: str | Sequence[str] | object, headers: Mapping[str, str] | None, env: Mapping[str, str] | None
+) -> Any:
     import mcp
 
-    if isinstance(server, str) and server.startswith(("http://", "https://")):
-        return server
+    over_http = isinstance(server, str) and server.startswith(("http://", "https://"))
+    is_command = isinstance(server, str | Sequence) and not over_http
+    if headers is not None and not over_http:
+        raise OmniError("headers came, which belong to an http address; a command takes env={...}")
+    if env is not None and not is_command:
+        raise OmniError("env came, which belongs to a command; an http address takes headers={...}")
+    if over_http:
+        return server if headers is None else _over_http(str(server), headers)
     if not isinstance(server, str | Sequence):
         return server
     words = shlex.split(server) if isinstance(server, str) else list(server)
     if not words:
         raise OmniError("an empty command names no MCP server; give a command or an http address")
-    return mcp.StdioServerParameters(command=words[0], args=words[1:])
+    return mcp.StdioServerParameters(command=words[0], args=words[1:], env=None if env is None else dict(env))
+
+
+@asynccontextmanager
+async def _over_http(url: str, headers: Mapping[str, str]) -> AsyncIterator[Any]:
+    from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
+
+    async with (
+        create_mcp_http_client(headers=dict(headers)) as http,
+        streamable_http_client(url, http_client=http) as streams,
+    ):
+        yield streams
 
 
 async def _listed(client: mcp.Client) -> list[Any]:

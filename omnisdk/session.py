@@ -101,7 +101,7 @@ class AsyncSession:
                 f"{self.url} took the connection and did not open a session in {CONNECT_TIMEOUT_S:.0f} s; "
                 "check that an omni server listens there"
             ) from None
-        except BaseException:
+        except BaseException:  # a cancel too
             await self.close()
             raise
         return self

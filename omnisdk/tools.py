@@ -98,7 +98,7 @@ class Tool(ABC):
             except TimeoutError:
                 if not left:
                     raise ToolError(f"{self.name} took longer than {self.timeout:g} s and was stopped") from None
-            except Exception as error:
+            except Exception as error:  # whatever the function of a user raises
                 if not left:
                     raise ToolError(f"{self.name} failed: {str(error) or type(error).__name__}") from error
         raise AssertionError("the last try gives or raises")

@@ -208,7 +208,7 @@ async def _tried(name: str, step: Any, value: object, stage: _Stage, tell: Tell)
         try:
             async with asyncio.timeout(stage.timeout):
                 given = await _given(name, step, value, tell)
-        except Exception as error:
+        except Exception as error:  # whatever the function of a user raises
             if not left:
                 raise _failure(name, error, stage.timeout) from error
             tell(StepEvent(name, "retrying", error))

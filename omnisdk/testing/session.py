@@ -140,7 +140,7 @@ class ScriptedSession:
             await self._tell_answer(wanted, response_id or self._rules.begin_response())
         except websockets.ConnectionClosed:
             return
-        except Exception:
+        except Exception:  # a fault of the script's or of ours: the test is to see it
             self._script.note(f"the scripted runtime failed: {traceback.format_exc()}")
             raise
 

@@ -1,5 +1,6 @@
 """Tools of real MCP servers: of a program, over HTTP and of this process."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Iterator
@@ -82,6 +83,44 @@ def test_with_a_sync_client(url: str) -> None:
 async def test_a_server_that_is_not_there(server: str, told: str) -> None:
     with pytest.raises(OmniError, match=told):
         async with mcp_tools(server):
+            pass
+
+
+async def test_headers_reach_a_server_over_http() -> None:
+    asked: list[str] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+        writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(OmniError, match="cannot be used"):
+            async with mcp_tools(f"http://127.0.0.1:{port}/mcp", headers={"Authorization": "Bearer k"}):
+                pass
+    assert "authorization: bearer k" in asked[0]
+
+
+async def test_a_program_gets_its_environment(tmp_path: Path) -> None:
+    code = "import os, pathlib; pathlib.Path(os.environ['WHERE']).write_text(os.environ['KEY'])"
+    with pytest.raises(OmniError, match="cannot be used"):
+        async with mcp_tools([sys.executable, "-c", code], env={"WHERE": str(tmp_path / "seen"), "KEY": "k"}):
+            pass
+    assert (tmp_path / "seen").read_text() == "k"
+
+
+@pytest.mark.parametrize(
+    ("server", "given", "told"),
+    [
+        ("npx x", {"headers": {"a": "b"}}, "headers came, which belong to an http address"),
+        ("http://127.0.0.1:9/mcp", {"env": {"a": "b"}}, "env came, which belongs to a command"),
+        (mcp_server.server, {"env": {"a": "b"}}, "env came, which belongs to a command"),
+    ],
+)
+async def test_what_belongs_to_another_kind_of_server(server: Any, given: dict[str, Any], told: str) -> None:
+    with pytest.raises(OmniError, match=told):
+        async with mcp_tools(server, **given):
             pass
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from typing_extensions import TypedDict
 
 from omnisdk.errors import SettingsError
@@ -70,7 +70,8 @@ def test_what_the_server_fills_in_is_of_the_type(kind: Any, data: st.DataObject)
         for hole in skeleton.pieces
         if isinstance(hole, Hole)
     }
-    form.read(skeleton.filled(filled))
+    value = form.read(skeleton.filled(filled))
+    assert TypeAdapter(kind).validate_python(value) == value
 
 
 def test_names_fit_the_protocol() -> None:
