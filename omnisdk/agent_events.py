@@ -80,6 +80,9 @@ class AgentResult(Generic[Out]):
         """What the last answer says aloud."""
         return self.response.speech
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
+        return {**self.response._repr_mimebundle_(), "text/plain": repr(self)}
+
 
 # Of a live voice session
 

@@ -327,6 +327,10 @@ class Session:
 
         return self._portal.call(begun)[0]
 
+    def delete(self, item_id: str) -> None:
+        """Take an item out of the conversation. Raises ServerError if the server has none of this id."""
+        self._portal.call(self._live.delete, item_id)
+
     @overload
     def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[SharedKeywords]) -> T: ...
     @overload

@@ -116,10 +116,12 @@ def _transport(
 
 @asynccontextmanager
 async def _over_http(url: str, headers: Mapping[str, str]) -> AsyncIterator[Any]:
-    from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
+    import httpx2
+    from mcp.client.streamable_http import streamable_http_client
 
+    timeout = httpx2.Timeout(30, read=300)  # as the package's own: events may be long in coming
     async with (
-        create_mcp_http_client(headers=dict(headers)) as http,
+        httpx2.AsyncClient(headers=dict(headers), timeout=timeout) as http,
         streamable_http_client(url, http_client=http) as streams,
     ):
         yield streams

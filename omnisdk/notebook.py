@@ -20,6 +20,14 @@ def answer_html(frames: Sequence[Image], speech: Speech | None, words: str) -> s
     return "".join(shown)
 
 
+def partial_html(picture: Image | None, progress: float, words: str) -> str:
+    """How far it is, the picture so far, and the words so far."""
+    shown = [f'<progress value="{progress:.2f}"></progress>']
+    shown += [_picture_html(picture)] if picture is not None else []
+    shown += [f"<p>{escape(words)}</p>"] if words else []
+    return "".join(shown)
+
+
 def conversation_html(conversation: Conversation) -> str:
     """Who said what, with players and pictures."""
     lines = [("system", escape(conversation.system))] if conversation.system else []
@@ -32,6 +40,10 @@ def _part_html(part: Part) -> str:
         case Speech():
             return f"{part._repr_html_()} {escape(part.transcript or '')}"
         case Image():
-            return f'<img src="data:image/png;base64,{b64encode(part.png).decode()}">'
+            return _picture_html(part)
         case _:
             return escape(str(part))
+
+
+def _picture_html(picture: Image) -> str:
+    return f'<img src="data:image/png;base64,{b64encode(picture.png).decode()}">'

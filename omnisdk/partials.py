@@ -168,6 +168,11 @@ class Partial:
         """What can be heard of the answer so far."""
         return next((slot.speech for slot in self.slots.values() if isinstance(slot, SpeechPartial)), None)
 
+    def _repr_html_(self) -> str:
+        from omnisdk.notebook import partial_html
+
+        return partial_html(self.image, self.progress, self.text or self.transcript)
+
     def __str__(self) -> str:
         said = f" {self.text or self.transcript}".rstrip()
         return f"step {self.step}/{self.steps} {self.progress:.0%}{said}"

@@ -44,4 +44,4 @@ async def steps_in_thread(steps: Iterator[T]) -> AsyncGenerator[T, None]:
     """A generator each of whose steps is made in a thread."""
     end = object()
     while (step := await in_thread(functools.partial(next, steps, end))) is not end:
-        yield step  # type: ignore[misc]
+        yield step

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from omnisdk import local_runtime
+from omnisdk.canvas import Canvas
 from omnisdk.client import AsyncClient, Client
 from omnisdk.connecting import Wire
-from omnisdk.conversation import Conversation
+from omnisdk.conversation import Conversation, Text
 from omnisdk.errors import ConnectFailed, LocalRuntimeError, MediaError, OmniError, ResponseFailed, ServerError
 from omnisdk.media import Image, Speech
 from omnisdk.settings import SlotSettings
@@ -160,6 +161,18 @@ class TestSync:
     def test_a_conversation(self, fake_url: str) -> None:
         with Client(fake_url) as omni:
             assert omni.respond(Conversation().user("a cat")).text == REPLY
+
+    def test_what_a_session_can_beside_talking(self) -> None:
+        with (
+            serving(ScriptedEngine(texts={"text": "a cat"})) as url,
+            Client(url) as omni,
+            omni.session(output=["text"]) as session,
+        ):
+            session.send("not this")
+            session.delete(session.conversation[0].id)
+            answer = session.fill(Canvas(Text(max_tokens=5), prompt="what is it?"))
+            assert answer.wait().status == "completed"
+            assert len(session.conversation) == 0
 
     def test_local(self, fake_local: list[str]) -> None:
         with Client.local() as omni:

@@ -140,7 +140,7 @@ class _http_server:  # noqa: N801 - used as a function
             port = taken.getsockname()[1]
         code = f"from tests.support.mcp_server import server; server.run('streamable-http', port={port})"
         self._process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-        for _ in range(200):
+        for _ in range(800):
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break

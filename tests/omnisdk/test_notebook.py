@@ -8,6 +8,7 @@ from PIL import Image as PilImage
 from omnisdk.conversation import Conversation
 from omnisdk.media import Image, Speech
 from omnisdk.notebook import answer_html
+from omnisdk.partials import ImagePartial, Partial, Preview, TextPartial
 
 FRAMES = [Image(np.full((8, 8, 3), shade, np.uint8)) for shade in (0, 100, 200)]
 TONE = Speech(np.ones(4800, np.int16), sample_rate_hz=24_000)
@@ -35,3 +36,12 @@ def test_a_conversation() -> None:
     html = chat._repr_html_()
     assert html.startswith("<p><b>system</b> &lt;b&gt;</p><p><b>user</b> what is this? <img src=")
     assert html.endswith("</audio> 1 &lt; 2</p>")
+
+
+def test_a_partial() -> None:
+    preview = Preview(FRAMES[0].png, 1, 1, (1,), (0.5,))
+    slots = {"image": ImagePartial(name="image", preview=preview), "text": TextPartial(name="text", text="a <▒")}
+    html = Partial(progress=0.5, slots=slots)._repr_html_()
+    assert html.startswith('<progress value="0.50"></progress><img src="data:image/png;base64,')
+    assert html.endswith("<p>a &lt;▒</p>")
+    assert Partial()._repr_html_() == '<progress value="0.00"></progress>'
