@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients_in_the_wild.programs_of_others import NEEDED, check_heard, check_sound, run
+from tests.clients_in_the_wild.checks import BACKGROUND, check_heard, check_sound
+from tests.clients_in_the_wild.programs_of_others import NEEDED, run
 
 pytestmark = [pytest.mark.wild, NEEDED]
 
@@ -17,7 +18,7 @@ def test_a_conversation_that_outlives_its_socket(embedded: tuple[str, str], spok
     heard, shown, called, interrupted, cut, again = seen["answers"]
     check_heard(seen["heard"][0])
     check_sound(heard["sound"])
-    assert "white" in shown["words"]
+    assert BACKGROUND in shown["words"]
     check_sound(shown["sound"])
     assert called["output"][0]["name"] == "set_light"
     assert called["output"][0]["arguments"].replace(" ", "") == '{"room":"hall","state":"off"}'

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients_in_the_wild.programs_of_others import NEEDED, check_heard, check_sound, run
+from tests.clients_in_the_wild.checks import BACKGROUND, check_heard, check_sound
+from tests.clients_in_the_wild.programs_of_others import NEEDED, run
 
 pytestmark = [pytest.mark.wild, NEEDED]
 
@@ -25,7 +26,7 @@ def test_openai_agents(speaking: str, spoken: Path, picture: Path) -> None:
     for answer in (written, heard, shown):
         check_sound(answer["sound"])
     check_heard(seen["heard"][0])
-    assert "white" in shown["words"]
+    assert BACKGROUND in shown["words"]
     assert (seen["called"], called["words"]) == (["hall"], "")
     assert told["status"] == "completed"
     assert [item["output"] for item in seen["history"] if item["type"] == "function_call"] == ["stopped"]
@@ -41,7 +42,7 @@ def test_pydantic_ai(speaking: str, spoken: Path, picture: Path) -> None:
     for answer in (written, heard, shown):
         check_sound(answer["sound"])
     check_heard(seen["heard"][0])
-    assert "white" in shown["words"]
+    assert BACKGROUND in shown["words"]
     assert seen["called"] == ["hall"]
     assert seen["states"] == ["complete"] * 5 + ["interrupted", "complete"]
     assert len(interrupted["sound"]) < len(written["sound"])
@@ -54,7 +55,7 @@ def test_pipecat(speaking: str, spoken: Path, picture: Path) -> None:
     for answer in (written, heard, shown):
         check_sound(answer["sound"])
     check_heard(seen["heard"][0])
-    assert "white" in shown["words"]
+    assert BACKGROUND in shown["words"]
     assert (seen["called"], told["status"]) == (["hall"], "completed")
     assert interrupted["status"] == "incomplete"
     assert len(interrupted["sound"]) < len(written["sound"])
@@ -68,7 +69,7 @@ def test_livekit(speaking: str, spoken: Path, picture: Path) -> None:
     for answer in (written, heard, shown):
         check_sound(answer["sound"])
     check_heard(seen["heard"][0])
-    assert "white" in shown["words"]
+    assert BACKGROUND in shown["words"]
     assert (seen["called"], called["words"]) == (["hall"], "")
     assert seen["statuses"] == ["completed"] * 5 + ["cancelled", "completed"]
     assert len(interrupted["sound"]) < len(written["sound"])

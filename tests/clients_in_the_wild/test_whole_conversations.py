@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+from tests.clients_in_the_wild.checks import BACKGROUND, DESCRIBE, check_heard, check_sound
 from tests.clients_in_the_wild.conftest import KEY
 
 pytestmark = pytest.mark.wild
@@ -58,7 +59,7 @@ def script(output: str, spoken: Path, picture: Path) -> Iterator[Step]:
     )
     yield "session.updated", lambda _: [words("draw a red apple"), asking()]
     yield "response.done", lambda _: [*appends, {"type": "input_audio_buffer.commit"}, asking()]
-    looked_at = message({"type": "input_image", "image_url": shown}, {"type": "input_text", "text": "what is this?"})
+    looked_at = message({"type": "input_image", "image_url": shown}, {"type": "input_text", "text": DESCRIBE})
     yield "response.done", lambda _: [looked_at, asking(**text)]
     calling = asking(tools=[TOOL], tool_choice="required", output_modalities=["text"])
     yield "response.done", lambda _: [words("turn the light off in the hall"), calling]
@@ -80,14 +81,29 @@ def check(events: list[Any], output: str) -> None:
     if output == "text":  # who asks for sound alone is told of no pictures
         assert answers[0].output[0].omni["images"]
     heard = [event.transcript for event in events if event.type.endswith("input_audio_transcription.completed")]
-    assert len(heard[0].split()) > 2
-    assert answers[2].output[0].content[0].text
+    check_heard(heard[0])
+    assert BACKGROUND in answers[2].output[0].content[0].text
     assert (answers[3].output[0].name, answers[3].output[0].arguments.replace(" ", "")) == (
         "set_light",
         '{"room":"hall","state":"off"}',
     )
     for answer in (*answers[:3], answers[5]):  # the words of the command alone decide the call
         assert answer.usage.total_tokens == answer.usage.input_tokens + answer.usage.output_tokens > 0
+    if output == "audio":
+        written, spoken, _shown, _called, interrupted, _last = (sound_of(events, answer.id) for answer in answers)
+        check_sound(written)
+        check_sound(spoken)
+        assert len(interrupted) < len(written)
+
+
+def sound_of(events: list[Any], response_id: str) -> str:
+    """What was heard of an answer, in base64."""
+    deltas = [
+        base64.b64decode(event.delta)
+        for event in events
+        if event.type == "response.output_audio.delta" and event.response_id == response_id
+    ]
+    return base64.b64encode(b"".join(deltas)).decode()
 
 
 def sent(step: dict[str, Any] | list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -26,23 +26,30 @@ export function script() {
 
 /** client: {send(event), events}, an async iterator over what the server sends. Prints what was seen as JSON. */
 export async function converse({ send, events }, { speech, picture, output }) {
-  const seen = { errors: [], kinds: {}, answers: [], calls: [], transcript: "", audioBytes: 0 };
+  const seen = { errors: [], kinds: {}, answers: [], calls: [], transcript: "" };
+  let sound = [];
 
   async function until(kind) {
     while (true) {
       const { value: event } = await events.next();
       seen.kinds[event.type] = (seen.kinds[event.type] ?? 0) + 1;
       if (event.type === "error") seen.errors.push(event.error);
-      if (event.type === "response.output_audio.delta") seen.audioBytes += Buffer.from(event.delta, "base64").length;
+      if (event.type === "response.output_audio.delta") sound.push(Buffer.from(event.delta, "base64"));
       if (event.type.endsWith("input_audio_transcription.completed")) seen.transcript = event.transcript;
       if (event.type === kind) return event;
     }
   }
+  async function ended() {
+    const { status, output_modalities, output } = (await until("response.done")).response;
+    const told = { status, modality: output_modalities[0], output, sound: Buffer.concat(sound).toString("base64") };
+    sound = [];
+    return told;
+  }
   async function answer(response = {}) {
     send({ type: "response.create", response });
-    const done = (await until("response.done")).response;
-    seen.answers.push({ status: done.status, modality: done.output_modalities[0], output: done.output });
-    return done;
+    const told = await ended();
+    seen.answers.push(told);
+    return told;
   }
   async function say(...content) {
     send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
@@ -62,7 +69,7 @@ export async function converse({ send, events }, { speech, picture, output }) {
   await until("conversation.item.done");
   await answer();
 
-  await say({ type: "input_image", image_url: picture }, { type: "input_text", text: "what is this?" });
+  await say({ type: "input_image", image_url: picture }, { type: "input_text", text: "describe the picture" });
   await answer({ output_modalities: ["text"], metadata: { omni_output: "text" } });
 
   await say({ type: "input_text", text: "turn the light off in the hall" });
@@ -78,7 +85,7 @@ export async function converse({ send, events }, { speech, picture, output }) {
   send({ type: "response.create" });
   await until("response.output_item.added");
   send({ type: "response.cancel" });
-  seen.interrupted = (await until("response.done")).response.status;
+  seen.interrupted = await ended();
 
   await say({ type: "input_text", text: "draw a banana" });
   await answer();

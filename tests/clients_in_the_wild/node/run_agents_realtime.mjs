@@ -4,7 +4,8 @@ import { z } from "zod";
 import { script } from "./conversation.mjs";
 
 const { url, speech, picture, output } = script();
-const seen = { errors: [], called: [], ends: 0, audioBytes: 0, interruptions: 0 };
+const seen = { errors: [], called: [], answers: [], heard: [] };
+let sound = [];
 const setLight = tool({
   name: "set_light",
   description: "Turn the light of a room on or off",
@@ -22,7 +23,14 @@ const session = new RealtimeSession(agent, {
   config: { outputModalities: [output], audio: { input: { turnDetection: null } } },
 });
 session.on("error", (error) => seen.errors.push(error.error ?? String(error)));
-session.on("audio", (event) => (seen.audioBytes += event.data.byteLength));
+session.on("audio", (event) => sound.push(Buffer.from(event.data)));
+session.on("transport_event", (event) => {
+  if (event.type.endsWith("input_audio_transcription.completed")) seen.heard.push(event.transcript);
+  if (event.type !== "response.done") return;
+  const { status, output } = event.response;
+  seen.answers.push({ status, output, sound: Buffer.concat(sound).toString("base64") });
+  sound = [];
+});
 
 function next(kind) {
   return new Promise((resolve) => {
@@ -37,8 +45,7 @@ function next(kind) {
 
 async function ended(ask, count = 1) {
   const all = (async () => {
-    for (let i = 0; i < count; i++) seen.last = (await next("response.done")).response.status;
-    seen.ends += count;
+    for (let i = 0; i < count; i++) await next("response.done");
   })();
   await ask();
   await all;
@@ -50,7 +57,7 @@ await ended(() => {
   session.sendAudio(speech.buffer.slice(speech.byteOffset, speech.byteOffset + speech.length), { commit: true });
   transport.sendEvent({ type: "response.create" });
 });
-const content = [{ type: "input_image", image: picture }, { type: "input_text", text: "what is this?" }];
+const content = [{ type: "input_image", image: picture }, { type: "input_text", text: "describe the picture" }];
 await ended(() => session.sendMessage({ type: "message", role: "user", content }));
 await ended(() => session.sendMessage("set the light: turn it off in the hall"), 2); // the call, then what is said of it
 const begun = next("response.output_item.added");
@@ -60,7 +67,6 @@ await ended(async () => {
   if (output === "audio") session.interrupt();
   else transport.sendEvent({ type: "response.cancel" }); // it interrupts nothing but sound
 });
-seen.interrupted = seen.last;
 await ended(() => session.sendMessage("draw a banana"));
 seen.history = session.history;
 console.log(JSON.stringify(seen));
