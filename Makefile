@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-slow test-clients check lint docs protocol bench eval train
+.PHONY: help setup demo test test-slow clients test-clients check lint docs protocol bench eval train
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -34,7 +34,7 @@ test: setup ## run the quick tests, warnings as errors
 test-slow: setup ## run the tests that take long: quality, load, clients we did not write
 	$(BIN)/python -m pytest -q -m 'slow or wild or eval'
 
-test-clients: setup ## drive the server with clients we did not write, in environments of their own
+clients: ## install clients we did not write, in environments of their own
 	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check \
 		-r tests/clients_in_the_wild/requirements.txt
@@ -42,6 +42,8 @@ test-clients: setup ## drive the server with clients we did not write, in enviro
 		-r tests/clients_in_the_wild/requirements-alone.txt
 	@command -v npm >/dev/null || echo "npm is not installed: the clients on Node are left out" >&2
 	@! command -v npm >/dev/null || npm ci --prefix tests/clients_in_the_wild/node --no-audit --no-fund --loglevel=error
+
+test-clients: setup clients ## drive the server with clients we did not write
 	$(BIN)/python -m pytest -q -m wild tests/clients_in_the_wild
 
 protocol: setup ## write what is made from the protocol's structs: docs/protocol, tests/golden/wire

@@ -20,6 +20,7 @@ from runtime.server.keys import Limits
 from runtime.server.settings import ServerSettings
 from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
+from tests.support.sent_frames import SentFrames
 from tests.support.wire_client import WireClient, connected, image_item, speech, text_item
 
 SPOKEN = Path(__file__).parents[2] / "clients" / "terminal" / "request.wav"
@@ -259,6 +260,16 @@ class TestContract:
     def test_an_event_of_the_extension_would_not_pass(self) -> None:
         with pytest.raises(ValidationError):
             SERVER_EVENT.validate_python({"type": "omni.progress", "event_id": "e"}, strict=True)
+
+    def test_what_a_server_sends_is_recorded_and_held_against_it(self) -> None:
+        frames = SentFrames()
+        with serving(ScriptedEngine(), recording=frames) as url:
+            with connected(url):
+                assert frames.check() == ["session.created"]
+            with connected(url, query="?omni=1") as client:
+                client.until("omni.session.capabilities")
+                with pytest.raises(ValidationError):
+                    frames.check()
 
     def test_a_written_and_a_spoken_turn(self, plain: WireClient) -> None:
         plain.say("a red ball")
