@@ -1,5 +1,6 @@
 """What `omni eval` offers."""
 
+from runtime.evaluation.human_voice import human
 from runtime.evaluation.presets import presets
 from runtime.evaluation.published.commands import COMMANDS as PUBLISHED
 from runtime.evaluation.report_card import quality
@@ -7,4 +8,4 @@ from runtime.evaluation.speaking import speaking
 from runtime.evaluation.structured_outputs import forms
 from runtime.evaluation.tool_calls import tools
 
-COMMANDS = (quality, presets, speaking, tools, forms, *PUBLISHED)
+COMMANDS = (quality, speaking, human, tools, forms, presets, *PUBLISHED)

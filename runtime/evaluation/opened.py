@@ -17,9 +17,6 @@ cache_option = click.option(
     "--cache", type=_FOLDER, default=cache_folder, show_default="the training cache", help="what it is judged on"
 )
 json_option = click.option("--json", "json_file", type=_FOLDER, help="also write the figures here")
-recogniser_option = click.option(
-    "--recogniser", "recogniser_folder", type=_FOLDER, help="folder of a Whisper model for CTranslate2"
-)
 
 
 @contextmanager

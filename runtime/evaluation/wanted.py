@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Wanted:
-    """value: 0 … 1, the least that is wanted, or of errors the most. of_ceiling: as a share of the judge's ceiling."""
+    """value: the least that is wanted, or of errors the most; a share, or in the unit of its figure.
+
+    of_ceiling: as a share of the judge's ceiling.
+    """
 
     value: float
     most: bool = False
     of_ceiling: bool = False
 
     def __str__(self) -> str:
-        return f"{'at most' if self.most else 'at least'} {self.value:.0%}{' of ceiling' if self.of_ceiling else ''}"
+        value = f"{100 * self.value:.0f} %" if self.value <= 1 else f"{self.value:g}"
+        return f"{'at most' if self.most else 'at least'} {value}{' of the ceiling' if self.of_ceiling else ''}"
 
     def reached(self, value: float, ceiling: float | None) -> bool:
         bound = self.value * (1.0 if ceiling is None else ceiling) if self.of_ceiling else self.value
@@ -44,6 +48,7 @@ WANTED: Mapping[str, Wanted] = {
     "text to speech, its world: word errors": Wanted(0.10, most=True),
     "text to speech, plain English: word errors": Wanted(0.30, most=True),
     "through codes and back, plain English: word errors": Wanted(0.06, most=True),
+    "through codes and back, plain English: DistillMOS": Wanted(3.6),
     "written commands, as served: valid": Wanted(1.0),
     "written commands, as served: right tool": Wanted(0.90),
     "written commands, as served: right tool and arguments": Wanted(0.75),

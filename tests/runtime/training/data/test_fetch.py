@@ -1,6 +1,7 @@
 import hashlib
 import io
 import os
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -105,3 +106,23 @@ def test_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delenv("OMNI_TRAINING_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder() == tmp_path / "home/.cache/omni/training"
+
+
+def test_a_package_of_debian_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("dpkg-deb is not installed")
+    content = tmp_path / "content"
+    (content / "DEBIAN").mkdir(parents=True)
+    (content / "DEBIAN/control").write_text(
+        "Package: sounds\nVersion: 1.6\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: x\n"
+    )
+    (content / "hello.g722").write_bytes(b"sound")
+    archive = tmp_path / "sounds_1.6_all.deb"
+    subprocess.run(["dpkg-deb", "--build", str(content), str(archive)], check=True, capture_output=True)
+    program = tmp_path / "bin" / "apt-get"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\n[ "$2 $3" = "download sounds=1.6" ] && cp {archive} .\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    package = Package("debian", "sounds", "1.6", hashlib.sha256(archive.read_bytes()).hexdigest())
+    assert (fetch(package, tmp_path / "cache") / "hello.g722").read_bytes() == b"sound"
