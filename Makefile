@@ -70,10 +70,16 @@ bench: setup ## measure speed; figures also go to bench.json, bench-sdk.json, a 
 	$(BIN)/omni bench all --json bench.json
 	$(BIN)/omni bench-sdk --json bench-sdk.json
 
-eval: setup ## measure quality, and what steps buy; figures go to eval.json, curves to docs/presets.png
-	$(PIP_INSTALL) -e '.[runtime,clients,dev,train]'
-	$(BIN)/omni eval quality --json eval.json
-	$(BIN)/omni eval presets --plot docs/presets.png --table docs/presets_table.md --json presets.json
+eval: setup ## measure quality and what steps buy; figures go to omni-eval/, the model card and docs/presets.png
+	$(PIP_INSTALL) -e '.[runtime,clients,dev,train,eval]'
+	@mkdir -p omni-eval
+	$(BIN)/omni eval quality --sheet omni-eval --json omni-eval/quality.json
+	$(BIN)/omni eval speaking --json omni-eval/speaking.json
+	$(BIN)/omni eval human --json omni-eval/human.json
+	$(BIN)/omni eval tools --json omni-eval/tools.json
+	$(BIN)/omni eval forms --json omni-eval/forms.json
+	$(BIN)/omni eval card $(foreach name,quality speaking human tools forms,omni-eval/$(name).json)
+	$(BIN)/omni eval presets --plot docs/presets.png --table docs/presets_table.md --json omni-eval/presets.json
 
 train: setup ## make the embedded model again from nothing (hours; stop and start at will)
 	$(PIP_INSTALL) -e '.[runtime,clients,dev,train]'

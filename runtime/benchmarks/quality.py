@@ -17,6 +17,7 @@ from runtime.evaluation.presets import RULES, Outcome, Rule, Trial
 from runtime.training.data.fetch import cache_folder
 
 PRESET = Rule("preset", {})  # the recipe as it is
+JUDGED_HERE = {task: rules for task, rules in RULES.items() if task != "text_to_speech"}  # that needs a recogniser
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class QualityFigures:
     savings: Sequence[Saving]
 
 
-def measure_quality(trial: Trial, rules: Mapping[str, Sequence[Rule]] = RULES) -> QualityFigures:
+def measure_quality(trial: Trial, rules: Mapping[str, Sequence[Rule]] = JUDGED_HERE) -> QualityFigures:
     """Every task in both ways, on the same questions."""
     savings = []
     for task, of_task in rules.items():

@@ -1,5 +1,6 @@
 """What `omni eval` offers."""
 
+from runtime.evaluation.card import card
 from runtime.evaluation.human_voice import human
 from runtime.evaluation.presets import presets
 from runtime.evaluation.published.commands import COMMANDS as PUBLISHED
@@ -8,4 +9,4 @@ from runtime.evaluation.speaking import speaking
 from runtime.evaluation.structured_outputs import forms
 from runtime.evaluation.tool_calls import tools
 
-COMMANDS = (quality, speaking, human, tools, forms, presets, *PUBLISHED)
+COMMANDS = (quality, speaking, human, tools, forms, presets, card, *PUBLISHED)

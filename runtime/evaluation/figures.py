@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,6 @@ def write_figures(figures: Sequence[Figure], path: Path | None) -> None:
         path.write_text(as_json(figures), encoding="utf-8")
 
 
-def read_figures(path: Path) -> list[Figure]:
-    """What `write_figures` wrote."""
-    rows: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return [Figure(**{name: row[name] for name in Figure.__dataclass_fields__}) for row in rows.values()]
+def figure_of(row: Mapping[str, Any]) -> Figure:
+    """A row of `as_json`."""
+    return Figure(**{name: row[name] for name in Figure.__dataclass_fields__ if name in row})

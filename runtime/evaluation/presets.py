@@ -20,20 +20,25 @@ from runtime.engine.denoising import DenoisingEngine
 from runtime.engine.model import EMBEDDED, OmniModel, load_model
 from runtime.engine.output import Finished
 from runtime.engine.recipe import Recipe
-from runtime.engine.request import GenerationRequest, ImagePart, Part, TextPart, Turn
+from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
 from runtime.evaluation.answers import answer_all, slot_of
 from runtime.evaluation.image_probe import load_probe
+from runtime.evaluation.judges import recogniser_of
 from runtime.evaluation.picture_checks import judge_pictures
+from runtime.evaluation.published.errors import SetupError
+from runtime.evaluation.published.recogniser import Recogniser
+from runtime.evaluation.published.transcripts import whisper_normaliser
 from runtime.evaluation.report_card import speech_part
-from runtime.evaluation.word_errors import edit_distance
+from runtime.evaluation.voices import in_silence
+from runtime.evaluation.word_errors import word_error_rate
 from runtime.executors.executor import ForwardItem
 from runtime.executors.in_process import InProcessExecutor
 from runtime.models.backbone import Backbone
 from runtime.training.data.drawings import DRAWN_STYLE, load_drawings
-from runtime.training.data.fetch import cache_folder
+from runtime.training.data.fetch import FetchError, cache_folder
 from runtime.training.data.scenes import blank, render
 from runtime.training.data.speech import load_utterances
-from runtime.training.world import Scene, questions, random_scene, request_to_draw
+from runtime.training.world import Scene, describe, questions, random_scene, request_to_draw
 
 MOST_LOST = 0.01  # of the score of one token a step that a preset may lose
 
@@ -110,10 +115,10 @@ Score = Callable[[Sequence[Finished], Sequence[Any], str], float]
 
 
 class Trial:
-    """Runs rules on the same questions. num: answers a rule."""
+    """Runs rules on the same questions. num: answers a rule. recogniser: hears what is said, where that is tried."""
 
-    def __init__(self, model: OmniModel, cache: Path, num: int) -> None:
-        self.model, self.cache, self.num = model, cache, num
+    def __init__(self, model: OmniModel, cache: Path, num: int, recogniser: Recogniser | None = None) -> None:
+        self.model, self.cache, self.num, self._recogniser = model, cache, num, recogniser
         self.drawings, self.probe = load_drawings(cache), load_probe(cache)
         self.probe.recognise([blank((0, 0, 0))])  # what it lacks is said now and not when everything has been drawn
         rng = random.Random(11)
@@ -153,6 +158,8 @@ class Trial:
             return "image", self._wishes, self._score_pictures
         if task == "image_to_text":
             return "text", self._questions, self._score_replies
+        if task == "text_to_speech":
+            return "speech", self._sentences, self._score_speech
         return "transcript", self._utterances, self._score_transcripts
 
     def _wishes(self) -> list[tuple[tuple[Part, ...], Any]]:
@@ -184,17 +191,33 @@ class Trial:
         return [((speech_part(utterance),), utterance.text) for utterance in chosen]
 
     def _score_transcripts(self, answers: Sequence[Finished], truths: Sequence[str], slot: str) -> float:
-        """Share of words that is right: 1 minus the word error rate."""
-        heard = [slot_of(answer, slot).text or "" for answer in answers]
-        errors = sum(edit_distance(t.split(), h.split()) for t, h in zip(truths, heard, strict=True))
-        return 1 - errors / sum(len(truth.split()) for truth in truths)
+        return _words_right(truths, [slot_of(answer, slot).text or "" for answer in answers])
+
+    def _sentences(self) -> list[tuple[tuple[Part, ...], Any]]:
+        rng = random.Random(15)
+        return [((TextPart(text := describe(scene, rng)),), text) for scene in self.scenes]
+
+    def _score_speech(self, answers: Sequence[Finished], truths: Sequence[str], slot: str) -> float:
+        """Share of words that the recogniser understands."""
+        assert self._recogniser is not None
+        normalise, sounds = whisper_normaliser(), [slot_of(answer, slot).speech for answer in answers]
+        said = [in_silence(SpeechPart(sound.pcm, sound.sample_rate_hz)) for sound in sounds if sound is not None]
+        heard = [normalise(self._recogniser.write_down(speech)) for speech in said]
+        return _words_right([normalise(truth) for truth in truths], heard)
+
+
+def _words_right(truths: Sequence[str], heard: Sequence[str]) -> float:
+    """Share of words that is right: 1 minus the word error rate, no less than 0."""
+    return max(0.0, 1 - word_error_rate(zip(truths, heard, strict=True)))
 
 
 TEXT_RULES = _rules(16, (1, 2, 4, 8))
+SPEECH_RULES = tuple(Rule("schedule", {"steps": n}) for n in (48, 1, 2, 4, 8, 12, 24))  # the most first
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "text_to_image": _rules(100, (4, 6, 8, 12, 16, 24, 48)),
     "image_to_text": TEXT_RULES,
     "speech_to_text": TEXT_RULES,
+    "text_to_speech": SPEECH_RULES,
 }
 
 
@@ -241,6 +264,31 @@ def as_table(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What was measured before."""
+
+    outcomes: tuple[Outcome, ...] = ()
+
+    def of(self, task: str, rule: Rule, num: int) -> Outcome | None:
+        wanted = (task, rule.name, dict(rule.numbers), num)
+        return next((one for one in self.outcomes if (one.task, one.rule, one.numbers, one.num) == wanted), None)
+
+
+def read_outcomes(path: Path | None) -> Kept:
+    """Of a file that was not finished; of none at all nothing."""
+    if path is None or not path.exists():
+        return Kept()
+    of_tasks: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
+    return Kept(tuple(Outcome(**one) for of_task in of_tasks.values() for one in of_task))
+
+
+def write_outcomes(outcomes: Mapping[str, Sequence[Outcome]], path: Path | None) -> None:
+    if path is not None:
+        found = {task: [asdict(one) for one in of_task] for task, of_task in outcomes.items()}
+        path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
 @click.command("presets")
 @click.option("--model", "folder", type=click.Path(path_type=Path), help="a model folder; default: the embedded model")
 @click.option("--cache", type=click.Path(path_type=Path), default=cache_folder, show_default="the training cache")
@@ -249,7 +297,12 @@ def as_table(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
 @click.option("--threads", default=1, show_default=True)
 @click.option("--plot", "plot_file", type=click.Path(path_type=Path), help="draw the curves here (PNG)")
 @click.option("--table", "table_file", type=click.Path(path_type=Path), help="write the table here (Markdown)")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="also write the figures here")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    help="also write the figures here, one by one; those that are here already are not measured again",
+)
 def presets(
     folder: Path | None,
     cache: Path,
@@ -262,12 +315,20 @@ def presets(
 ) -> None:
     """Measure what each commit rule costs and what it loses."""
     torch.set_num_threads(threads)
-    trial = Trial(load_model(folder or EMBEDDED), cache, num)
+    model = load_model(folder or EMBEDDED)
+    chosen = tasks or [task for task in RULES if task in model.recipes]
+    try:  # what is lacking is said now and not when everything else has been measured
+        recogniser = recogniser_of("tiny.en", cache) if "text_to_speech" in chosen else None
+    except (SetupError, FetchError) as error:
+        raise click.ClickException(f"{error}; or leave speech out with --task") from error
+    trial = Trial(model, cache, num, recogniser)
+    kept = read_outcomes(json_file)
     outcomes: dict[str, list[Outcome]] = {}
-    for task in tasks or RULES:
+    for task in chosen:
         for rule in RULES[task]:
-            one = trial.outcome(task, rule)
+            one = kept.of(task, rule, num) or trial.outcome(task, rule)
             outcomes.setdefault(task, []).append(one)
+            write_outcomes(outcomes, json_file)
             click.echo(f"{task:<16} {rule.name:<16} {rule.numbers}  {one.score:.1%}  {one.gflop:.2f} GFLOP")
     table = as_table(outcomes)
     click.echo(table)
@@ -275,6 +336,3 @@ def presets(
         table_file.write_text(table, encoding="utf-8")
     if plot_file is not None:
         plot(outcomes, plot_file)
-    if json_file is not None:
-        found = {task: [asdict(one) for one in of_task] for task, of_task in outcomes.items()}
-        json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

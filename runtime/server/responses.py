@@ -96,6 +96,8 @@ class Responses:
         self._conversation_id = new_id("conv")
         self._answers: dict[str, Answer] = {}  # by response
         self._past: deque[Answer] = deque()  # that are over and can still be forked
+        self._asked_last: dict[str, str] = {}  # the last item of what a response answers, by response
+        self._unanswered: set[str] = set()  # items whose answers failed: perhaps they are too long, so they stand alone
         self._working: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
@@ -127,7 +129,7 @@ class Responses:
         omni = self._rules.answer_omni(wanted)
         begun_with = BegunWith(await read_given(omni.given, "response.omni.given", self._rules.input_encoding))
         items, parts = await self._read(wanted)
-        turns = [*self._instructions(wanted), *turns_of(items, parts)]
+        turns = [*self._instructions(wanted), *turns_of(items, parts, self._unanswered)]
         offer = Offer.of(self._rules.with_own(wanted), items)
         offer = offer if omni.canvas is UNSET else Offer((), forced=False)  # what is laid out calls no tool
         task = None if offer.forced else choose_task(self._model, turns, omni)
@@ -136,6 +138,7 @@ class Responses:
         plan = self._plan(wanted, omni, self._to_tell(_heard(items, parts), offer, task))
         answer = self._enter(Answer, plan if task is None or offer.tools else _planned(plan, task))
         answer.begin()
+        self._asked_last[plan.response.id] = str(items[-1].id)
         if offer.tools:
             self._spawn(self._call_or_answer(answer, offer, turns, task, begun_with))
         elif task is not None:
@@ -433,7 +436,7 @@ class Responses:
             output = _failure(output.request_id, problem)
             self._tell(answer, output)
         if isinstance(output, Finished):
-            self._end(answer)
+            self._end(answer, output)
 
     def _tell(self, answer: Answer, output: EngineOutput) -> None:
         try:
@@ -441,8 +444,11 @@ class Responses:
         except OutboxFullError:
             self._on_overflow()
 
-    def _end(self, answer: Answer) -> None:
+    def _end(self, answer: Answer, finished: Finished) -> None:
         del self._answers[answer.plan.response.id]
+        asked_last = self._asked_last.pop(answer.plan.response.id, None)
+        if asked_last is not None and finished.status == "failed":
+            self._unanswered.add(asked_last)
         self._tell_limits()
         if answer.plan.partials_told and answer.slots:
             self._keep(answer)

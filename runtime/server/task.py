@@ -1,8 +1,8 @@
 """Which task a conversation asks for: the recipe, and what of the conversation the model reads."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import accumulate, groupby
 from operator import itemgetter
 
 from msgspec import UNSET
@@ -34,11 +34,19 @@ class Task:
     words: str | None = None
 
 
-def turns_of(items: Sequence[Item], parts: Mapping[str, tuple[Part, ...]]) -> list[Turn]:
-    """The conversation as turns: items one after another of the same role are one turn. Ends with the user's last."""
-    said = [(_role(item), part) for item in items for part in parts.get(str(item.id), ())]
+def turns_of(items: Sequence[Item], parts: Mapping[str, tuple[Part, ...]], closing: Collection[str] = ()) -> list[Turn]:
+    """The conversation as turns: items one after another of the same role are one turn. Ends with the user's last.
+
+    closing: items that end a turn though no answer followed them: what comes next is not said along with them.
+    """
+    ends = accumulate((str(item.id) in closing for item in items), initial=0)
+    said = [
+        ((end, _role(item)), part)
+        for end, item in zip(ends, items, strict=False)
+        for part in parts.get(str(item.id), ())
+    ]
     runs = groupby(said, key=itemgetter(0))
-    turns = [Turn(role, tuple(part for _, part in run)) for role, run in runs]
+    turns = [Turn(role, tuple(part for _, part in run)) for (_, role), run in runs]
     while turns and turns[-1].role != "user":
         turns.pop()
     if not turns:

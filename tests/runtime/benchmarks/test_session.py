@@ -4,7 +4,7 @@ from pathlib import Path
 import click
 import pytest
 
-from runtime.benchmarks.session import SHIPPED_REQUEST, read_request
+from runtime.benchmarks.session import AT_MOST, SHIPPED_REQUEST, as_lines, measure_session, read_request
 
 
 def test_the_shipped_request_is_what_is_measured() -> None:
@@ -26,3 +26,14 @@ def test_what_is_no_wav_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(click.ClickException, match="cannot be read as WAV"):
         read_request(tmp_path / "a.wav")
+
+
+def test_a_session_is_timed_from_its_start_to_a_spoken_answer() -> None:
+    figures = measure_session(read_request(SHIPPED_REQUEST), turns=1, threads=1)
+    assert figures.ready_s > 0
+    assert 0 < figures.first_partial_s <= figures.picture_s <= figures.done_s
+    assert figures.recognised_s > 0
+    assert figures.first_sound_s is not None
+    assert figures.first_sound_s > 0
+    wanted = [line.split()[0] for line in as_lines(figures) if "wanted: at most" in line]
+    assert sorted(wanted) == sorted(AT_MOST)

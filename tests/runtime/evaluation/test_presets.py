@@ -6,10 +6,23 @@ from typing import Any
 import pytest
 import torch
 
-from runtime.engine.recipe import EMBEDDED_RECIPES
-from runtime.evaluation.presets import RULES, CountingExecutor, Outcome, Rule, Trial, as_table, best_of, plot
+from runtime.engine.recipe import EMBEDDED_RECIPES, SPEAKING_RECIPES
+from runtime.engine.request import SpeechPart
+from runtime.evaluation.presets import (
+    RULES,
+    CountingExecutor,
+    Outcome,
+    Rule,
+    Trial,
+    as_table,
+    best_of,
+    plot,
+    read_outcomes,
+    write_outcomes,
+)
 from runtime.executors.executor import ForwardItem
 from runtime.training.world import Scene
+from tests.support.speaking_model import speaking_model
 from tests.support.tiny_model import tiny_model
 
 MODEL = tiny_model()
@@ -24,11 +37,13 @@ def test_a_rule_is_put_into_its_slot_and_later_slots_are_left_out() -> None:
 
 
 def test_every_rule_fits_its_recipe() -> None:
-    slots = {"text_to_image": "image", "image_to_text": "text", "speech_to_text": "transcript"}
+    slots = {
+        "text_to_image": "image", "image_to_text": "text", "speech_to_text": "transcript", "text_to_speech": "speech"
+    }  # fmt: skip
+    assert slots.keys() == RULES.keys()
     for task, rules in RULES.items():
-        assert rules[0].name == "one a step"
         for rule in rules:
-            recipe = rule.put_into(EMBEDDED_RECIPES[task], slots[task])
+            recipe = rule.put_into(SPEAKING_RECIPES[task], slots[task])
             assert 1 <= recipe.slots[-1].steps <= recipe.slots[-1].length
 
 
@@ -68,3 +83,30 @@ def test_the_chosen_rule_stands_out(tmp_path: Path) -> None:
     plot({"text_to_image": [SLOW, QUICK, WORSE]}, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1000
     assert json.dumps(table)
+
+
+class HearsDogs:
+    name = "hears dogs"
+
+    def write_down(self, speech: SpeechPart) -> str:
+        assert len(speech.pcm) > 0.5 * speech.sample_rate_hz
+        return "a dog on a blue background"
+
+
+def test_what_is_said_is_scored_by_who_hears_it() -> None:
+    trial: Any = Trial.__new__(Trial)
+    trial.model, trial.num, trial._recogniser = speaking_model(), 2, HearsDogs()
+    trial.scenes = [Scene("single", ("dog",), "blue"), Scene("single", ("dog",), "red")]
+    outcome = trial.outcome("text_to_speech", Rule("schedule", {"steps": 2}))
+    assert outcome.score == pytest.approx(11 / 12)
+    assert outcome.steps == 2
+
+
+def test_what_was_measured_before_is_not_measured_again(tmp_path: Path) -> None:
+    path = tmp_path / "presets.json"
+    assert read_outcomes(path).of("text_to_image", Rule("schedule", {"steps": 8}), 50) is None
+    write_outcomes({"text_to_image": [SLOW, QUICK]}, path)
+    kept = read_outcomes(path)
+    assert kept.of("text_to_image", Rule("schedule", {"steps": 8}), 50) == QUICK
+    assert kept.of("text_to_image", Rule("schedule", {"steps": 8}), 60) is None
+    assert kept.of("text_to_image", Rule("schedule", {"steps": 4}), 50) is None

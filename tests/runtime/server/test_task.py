@@ -181,3 +181,10 @@ def test_nothing_to_answer() -> None:
     with pytest.raises(ProtocolError, match="no user item") as caught:
         turns_of([item("system", "a")], {"a": (TEXT,)})
     assert caught.value.code == errors.NOTHING_TO_ANSWER
+
+
+def test_what_failed_to_be_answered_is_not_said_along_with_what_comes_next() -> None:
+    items = [item("user", "a"), item("user", "b"), item("user", "c")]
+    parts: dict[str, tuple[Part, ...]] = {name: (TextPart(name),) for name in "abc"}
+    turns = turns_of(items, parts, closing={"b"})
+    assert [turn.parts for turn in turns] == [(TextPart("a"), TextPart("b")), (TextPart("c"),)]
