@@ -176,10 +176,7 @@ class Client:
     def __enter__(self) -> Client:
         if self._portal is not None:
             raise OmniError("the client is open already; make another one for another block")
-        with ExitStack() as stack:
-            portal = stack.enter_context(opened())
-            stack.enter_context(portal.entered(self._client))
-            self._portal, self._stack = portal, stack.pop_all()
+        self._portal = self._stack.enter_context(opened(self._client))
         return self
 
     def __exit__(
@@ -253,7 +250,8 @@ class Client:
             while (event := portal.call(step)) is not end:
                 yield cast(T, event)
         finally:
-            portal.call(events.aclose)
+            if portal.open:  # else its thread has closed it
+                portal.call(events.aclose)
 
     @contextmanager
     def enter(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:

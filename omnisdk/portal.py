@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager
 from typing import Any, TypeVar, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -21,6 +22,7 @@ class Portal:
     def __init__(self, portal: BlockingPortal) -> None:
         self._portal = portal
         self._thread_id = portal.call(threading.get_ident)
+        self._inside: list[AbstractContextManager[Any]] = []  # entered and not left yet
         self.open = True
 
     @overload
@@ -51,8 +53,32 @@ class Portal:
     def entered(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
         """An async context manager as a plain one."""
         self._check()
-        with self._portal.wrap_async_context_manager(manager) as entered:
-            yield entered
+        plain = self._portal.wrap_async_context_manager(manager)
+        given = plain.__enter__()
+        self._inside.append(plain)
+        try:
+            yield given
+        except BaseException:
+            if not self._left(plain) or not plain.__exit__(*sys.exc_info()):
+                raise
+        else:
+            if self._left(plain):
+                plain.__exit__(None, None, None)
+
+    def close(self) -> None:
+        """Leave what was entered and not left, the newest first, and take no more calls."""
+        with ExitStack() as stack:
+            for plain in self._inside:
+                stack.push(plain)
+            self._inside.clear()
+        self.open = False
+
+    def _left(self, plain: AbstractContextManager[Any]) -> bool:
+        """Whether it was still to be left."""
+        inside = plain in self._inside
+        if inside:
+            self._inside.remove(plain)
+        return inside
 
     def _check(self) -> None:
         if not self.open:
@@ -68,14 +94,14 @@ class Portal:
 
 
 @contextmanager
-def opened() -> Iterator[Portal]:
-    """A thread with an event loop; it ends with the block."""
-    with start_blocking_portal("asyncio") as running:
+def opened(client: AbstractAsyncContextManager[object]) -> Iterator[Portal]:
+    """A thread with an event loop, on which the client is entered; it ends with the block."""
+    with start_blocking_portal("asyncio") as running, running.wrap_async_context_manager(client):
         portal = Portal(running)
         try:
             yield portal
         finally:
-            portal.open = False
+            portal.close()
 
 
 async def _awaited(coroutine: Coroutine[object, object, T]) -> T:

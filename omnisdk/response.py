@@ -129,6 +129,10 @@ class Response:
         return self._blocking(self._until_finished())
 
     def __iter__(self) -> Iterator[Partial]:
+        if self._finished and self._run is not None:  # its client may be closed by now
+            yield from [] if self._published is None else [self._published]
+            self._raise_if_failed()
+            return
         partials = aiter(self)
         while (partial := self._blocking(_next_or_none(partials))) is not None:
             yield partial

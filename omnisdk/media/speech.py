@@ -130,9 +130,10 @@ class Speech:
 
     def __getitem__(self, part: object) -> Speech:
         """A part in seconds, counted from the end if negative: speech[0.5:1.2], speech[:-0.3]. Raises MediaError."""
-        if not isinstance(part, builtins.slice) or part.step is not None:
+        ends = (part.start, part.stop) if isinstance(part, builtins.slice) and part.step is None else (part,)
+        if not all(end is None or is_between(end, -math.inf, math.inf) for end in ends) or len(ends) < 2:
             raise MediaError(f"{part} came; speech is cut in seconds: speech[0.5:1.2]")
-        first, last = (None if end is None else end + self.duration_s * (end < 0) for end in (part.start, part.stop))
+        first, last = (None if end is None else end + self.duration_s * (end < 0) for end in ends)
         return self.slice(max(0.0, first or 0.0), last)
 
     def __add__(self, other: Speech) -> Speech:

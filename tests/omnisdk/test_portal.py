@@ -1,4 +1,5 @@
 import threading
+from contextlib import nullcontext
 
 import pytest
 
@@ -15,7 +16,7 @@ async def ours() -> str:
 
 
 def test_what_is_called_runs_in_another_thread() -> None:
-    with opened() as portal:
+    with opened(nullcontext()) as portal:
         assert portal.wait(ours()) != threading.current_thread().name
         assert portal.call(ours) == portal.wait(ours())
     with pytest.raises(ConnectionLost, match="closed here; open a new one"):
@@ -26,12 +27,12 @@ def test_an_error_of_the_function_is_its_own() -> None:
     async def broken() -> None:
         raise RuntimeError("a bug")
 
-    with opened() as portal, pytest.raises(RuntimeError, match="a bug"):
+    with opened(nullcontext()) as portal, pytest.raises(RuntimeError, match="a bug"):
         portal.wait(broken())
 
 
 def test_waiting_on_its_own_thread_is_refused() -> None:
-    with opened() as portal:
+    with opened(nullcontext()) as portal:
 
         async def inside() -> None:
             portal.wait(ours())
@@ -47,16 +48,17 @@ def test_what_is_left_of_a_closed_client_says_so(scripted: ScriptedRuntime) -> N
         session.send("and?")
         forming = session.respond()
     assert finished.wait().text == "hi"
+    assert [partial.text for partial in finished] == ["hi"]
     finished.cancel()
     for act in (
         forming.wait,
         lambda: list(forming),
+        lambda: list(omni.iterate(anything())),
         lambda: forming.edit(Edit.mask("text", [0])).wait(),
         lambda: finished.fork(at_step=1),
         finished.replay,
         lambda: session.send("more"),
         session.respond,
-        lambda: list(omni.iterate(anything())),
     ):
         with pytest.raises(OmniError, match=r"closed here|not open|told its canvas|cannot be forked"):
             act()
@@ -66,6 +68,23 @@ def test_what_is_left_of_a_closed_client_says_so(scripted: ScriptedRuntime) -> N
 
 async def anything():  # type: ignore[no-untyped-def]
     yield 1
+
+
+def test_a_session_that_was_not_left_does_not_keep_its_client_open(scripted: ScriptedRuntime) -> None:
+    scripted.say("x", lasts_s=60)
+    with Client(scripted.url) as omni:
+        entered = omni.session()
+        session = entered.__enter__()
+        session.send("hello")
+        forming = session.respond()
+        outer = omni.session()
+        outer.__enter__()
+        outer.__exit__(None, None, None)
+    with pytest.raises(ConnectionLost, match="closed here"):
+        forming.wait()
+    entered.__exit__(None, None, None)
+    with Client(scripted.url):  # and the client may be opened again
+        pass
 
 
 def test_a_client_is_open_once(scripted: ScriptedRuntime) -> None:

@@ -39,6 +39,8 @@ WRONG: dict[str, Callable[[], object]] = {
     "a rate": lambda: Speech(np.zeros(9999), sample_rate_hz="x"),  # type: ignore[arg-type]
     "another rate": lambda: SPEECH.resampled("x"),  # type: ignore[arg-type]
     "half a sample": lambda: Speech.from_pcm(b"abc", 24_000),
+    "a cut": lambda: SPEECH["a":],  # type: ignore[misc]
+    "one sample": lambda: SPEECH[5],
     "a time": lambda: Speech.record("x"),  # type: ignore[arg-type]
     "a file of speech": lambda: SPEECH.save(5),  # type: ignore[arg-type]
     "a folder that is not there": lambda: SPEECH.save("/nowhere/a.wav"),
