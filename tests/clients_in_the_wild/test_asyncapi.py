@@ -20,7 +20,7 @@ pytestmark = [
 
 def test_it_is_valid() -> None:
     with serving(ScriptedEngine()) as url:
-        document = httpx.get(url.replace("ws://", "http://") + "/asyncapi.json").json()
+        document = httpx.get(url.replace("ws://", "http://") + "/asyncapi.json", timeout=60).json()
     schema = json.loads((SCHEMAS / f"{document['asyncapi']}.json").read_text())
     assert [error.message for error in Draft7Validator(schema).iter_errors(document)] == []
     broken = {**document, "channels": {"realtime": {"adress": "/"}}}
