@@ -52,6 +52,12 @@ def until_step(client: WireClient, step: int) -> Event:
     return progress
 
 
+def until_known(client: WireClient, response_id: str, slot: str) -> None:
+    """Until all of a slot is filled, while others still form."""
+    while not any(event["slots"].get(slot) == 1.0 for event in of(client, response_id, "omni.progress")):
+        client.until("omni.progress")
+
+
 def done(client: WireClient, response_id: str) -> Event:
     """Its response.done, read if need be."""
     while not (found := [e["response"] for e in client.of_type("response.done") if e["response"]["id"] == response_id]):
