@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from websockets.client import ClientProtocol
 from websockets.frames import Close, Frame, Opcode
+from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 TIMEOUT_S = 10.0
@@ -19,12 +21,13 @@ MASK = b"\x01\x02\x03\x04"
 class RawSocket:
     """A TCP connection; `upgrade` makes it a websocket."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, subprotocol: str | None = None) -> None:
         self.url = f"{url}/v1/realtime"
         address = urlsplit(url)
         self.host = address.netloc
         self.tcp = socket.create_connection((address.hostname, address.port), TIMEOUT_S)
-        self._protocol = ClientProtocol(parse_uri(self.url), max_size=None)
+        offered = [Subprotocol(subprotocol)] if subprotocol else None
+        self._protocol = ClientProtocol(parse_uri(self.url), subprotocols=offered, max_size=None)
 
     def upgrade(self) -> None:
         """Raises whatever the handshake ended with."""
@@ -45,6 +48,8 @@ class RawSocket:
             for frame in self._protocol.events_received():
                 if isinstance(frame, Frame) and frame.opcode is Opcode.TEXT:
                     yield json.loads(frame.data)
+                if isinstance(frame, Frame) and frame.opcode is Opcode.BINARY:
+                    yield msgspec.msgpack.decode(frame.data)
             if self._protocol.close_rcvd is not None or not self._receive():
                 return
 
@@ -84,17 +89,17 @@ class RawSocket:
 
 
 @contextlib.contextmanager
-def raw(url: str) -> Iterator[RawSocket]:
+def raw(url: str, subprotocol: str | None = None) -> Iterator[RawSocket]:
     """Before any handshake."""
-    client = RawSocket(url)
+    client = RawSocket(url, subprotocol)
     with client.tcp:
         yield client
 
 
 @contextlib.contextmanager
-def upgraded(url: str) -> Iterator[RawSocket]:
+def upgraded(url: str, subprotocol: str | None = None) -> Iterator[RawSocket]:
     """Behind session.created."""
-    with raw(url) as client:
+    with raw(url, subprotocol) as client:
         client.upgrade()
         assert next(client.events())["type"] == "session.created"
         yield client

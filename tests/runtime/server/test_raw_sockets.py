@@ -132,6 +132,46 @@ def test_what_is_no_event_is_told_in_a_small_frame_and_the_session_lives_on(url:
         assert cleared["type"] == "input_audio_buffer.cleared"
 
 
+def packed(content: bytes) -> bytes:
+    return frame(BINARY, content)
+
+
+def keyed(value: bytes) -> bytes:
+    """The packed bytes of a value in the place of an event's id."""
+    return packed(b"\x82\xa4type\xb8input_audio_buffer.clear\xa8event_id" + value)
+
+
+REFUSED_PACKED: dict[str, tuple[bytes, str]] = {
+    "nothing": (packed(b""), "invalid_msgpack"),
+    "a map that breaks off": (packed(b"\x82\xa4type"), "invalid_msgpack"),
+    "a byte too many": (keyed(b"\xa1a\x00"), "invalid_msgpack"),
+    "the byte that is never used": (packed(b"\xc1"), "invalid_msgpack"),
+    "a list": (packed(b"\x90"), "invalid_msgpack"),
+    "a map of four thousand million": (packed(b"\xdf\xff\xff\xff\xff"), "invalid_msgpack"),
+    "a text of four thousand million": (keyed(b"\xdb\xff\xff\xff\xff"), "invalid_msgpack"),
+    "a text that is no UTF-8": (keyed(b"\xa2\xff\xfe"), "invalid_msgpack"),
+    "a hundred thousand lists in each other": (keyed(b"\x91" * 100_000), "invalid_msgpack"),
+    "an extension": (keyed(b"\xd4\x05a"), "invalid_value"),
+    "a number where text belongs": (keyed(b"\x01"), "invalid_type"),
+    "bytes where text belongs": (keyed(b"\xc4\x01a"), "invalid_type"),
+    "a key that is a number": (packed(b"\x81\x01\x01"), "invalid_value"),
+    "an event that is none": (packed(b"\x81\xa4type\xa1x"), "invalid_value"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_PACKED)
+def test_what_is_no_packed_event_is_told_and_the_session_lives_on(url: str, name: str) -> None:
+    sent, code = REFUSED_PACKED[name]
+    with upgraded(url, "omni.v1+msgpack") as client:
+        client.send(sent, text(CLEAR))
+        events = (event for event in client.events() if event["type"] != "omni.session.capabilities")
+        error, cleared = next(events), next(events)
+        assert error["type"] == "error", error
+        assert error["error"]["code"] == code, error
+        assert len(json.dumps(error)) < 4096
+        assert cleared["type"] == "input_audio_buffer.cleared"
+
+
 def two(client: RawSocket) -> tuple[dict[str, Any], dict[str, Any]]:
     events = client.events()
     return next(events), next(events)

@@ -11,18 +11,20 @@ import itertools
 import json
 from collections import deque
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from omnisdk.conversation import Conversation, reduce
 from omnisdk.protocol import events, wire
-from runtime.engine.engine import Sink
-from runtime.engine.output import StepOutput
+from runtime.engine.changes import Change
+from runtime.engine.engine import Reply, Sink, Told
+from runtime.engine.output import Finished, StepOutput, Usage
 from runtime.engine.request import GenerationRequest
 from runtime.server.accounts import Accounts
 from runtime.server.assets import AssetStore
@@ -54,20 +56,52 @@ LATE = {
     "input_audio_buffer_commit_empty",
     "conversation_has_no_user_item",
     "too_many_responses",
-    "invalid_value",  # of a reference to an item that is gone
+    "canvas_edit_not_active",
+    "canvas_edit_refused",
+    "canvas_steer_refused",
+    "canvas_fork_refused",
+    "response_tune_not_active",
+    "response_tune_refused",
+    "invalid_value",  # of a reference to an item that is gone, or of a place told as final meanwhile
+}
+# What answers the events that are answered one by one, where they are not refused.
+ANSWERS = {
+    "conversation.item.deleted": "conversation.item.delete",
+    "conversation.item.retrieved": "conversation.item.retrieve",
+    "conversation.item.truncated": "conversation.item.truncate",
+    "omni.canvas.edited": "omni.canvas.edit",
+    "omni.canvas.steered": "omni.canvas.steer",
+    "omni.response.tuned": "omni.response.tune",
 }
 
 
 class SteppedEngine(ScriptedEngine):
-    """Makes an output of a request only when it is told to."""
+    """Makes an output of a request, and a change of it, only when it is told to."""
 
     def __init__(self) -> None:
         super().__init__(texts={"transcript": "a red ball", "text": "here it is", "arguments.room": "hall"})
         self.waiting: dict[str, tuple[GenerationRequest, Sink, list[int]]] = {}
+        self.changes: deque[tuple[str, Told]] = deque()
 
     def submit(self, request: GenerationRequest, sink: Sink) -> None:
         self.submitted.append(request)
         self.waiting[request.request_id] = (request, sink, [0])
+
+    def change(self, request_id: str, change: Change, told: Told) -> None:
+        self.changes.append((request_id, told))
+
+    def make_changes(self) -> None:
+        while self.changes:
+            request_id, told = self.changes.popleft()
+            made = self.waiting.get(request_id, (None, None, [0]))[2][0]
+            told(Reply(request_id, made, None if request_id in self.waiting else "it is finished"))
+
+    def fork(self, request_id: str, new_id: str, seed: int, sink: Sink, at_step: int | None = None) -> None:
+        parent = next((request for request in self.submitted if request.request_id == request_id), None)
+        if parent is None:
+            sink(Finished(new_id, "failed", (), Usage(), 0, error="it was never begun"))
+        else:
+            self.submit(replace(parent, request_id=new_id, seed=seed), sink)
 
     def advance(self, request_id: str) -> None:
         """Its beginning, a step or its end."""
@@ -107,12 +141,13 @@ class LateDelivery(RuleBasedStateMachine):
         self.spoken: list[str] = []
         self.calls: list[str] = []
         self.created: list[str] = []
+        self.canvases: list[tuple[str, str]] = []  # with their responses
         self.done: dict[str, str] = {}
-        self.asked: set[str] = set()
+        self.asked: dict[str, str] = {}  # events that are answered one by one, by their ids
         self.session: RealtimeSession
 
-    @initialize(opted_in=st.booleans())
-    def connect(self, opted_in: bool) -> None:
+    @initialize(opted_in=st.booleans(), answering=st.booleans())
+    def connect(self, opted_in: bool, answering: bool) -> None:
         async def opened() -> RealtimeSession:
             return RealtimeSession(
                 Accounts(self.engine, (), Limits()).everybody,
@@ -129,6 +164,13 @@ class LateDelivery(RuleBasedStateMachine):
 
         self.session = self.run(opened())
         self.session.open()
+        if answering:
+            self.send({"type": "conversation.item.create", "item": text_item("good morning")})
+            self.send({"type": "response.create"})
+            self.all_that_was_said_is_heard()
+            self.engine.advance(next(iter(self.engine.waiting)))
+            self.run(asyncio.sleep(0))
+            self.all_that_was_said_is_heard()
 
     # The client, by what it was told
 
@@ -177,6 +219,20 @@ class LateDelivery(RuleBasedStateMachine):
         else:
             self.send({"type": "response.cancel", "response_id": response_id})
 
+    @precondition(lambda self: self.canvases)
+    @rule(data=st.data(), kind=st.sampled_from(["edit", "tune", "steer", "fork"]), step=st.integers(0, 5))
+    def changes_an_answer(self, data: st.DataObject, kind: str, step: int) -> None:
+        canvas_id, response_id = data.draw(st.sampled_from([*self.canvases, ("canvas_of_nobody", "resp_of_nobody")]))
+        slot = data.draw(st.sampled_from(["text", "speech", "image"]))
+        mask = {"action": "mask", "slot": slot, "positions": [step]}
+        wanted: dict[str, dict[str, object]] = {
+            "edit": {"type": "omni.canvas.edit", "canvas_id": canvas_id, "edits": [mask]},
+            "tune": {"type": "omni.response.tune", "response_id": response_id, "steps_left": 2},
+            "steer": {"type": "omni.canvas.steer", "canvas_id": canvas_id, "steer": {"instructions": "good night"}},
+            "fork": {"type": "omni.canvas.fork", "canvas_id": canvas_id, "at_step": step or None},
+        }
+        self.send(wanted[kind])
+
     @rule(data=st.data(), kind=st.sampled_from(["delete", "retrieve"]))
     def names_an_item(self, data: st.DataObject, kind: str) -> None:
         item_id = data.draw(st.sampled_from([*self.order, "item_of_nobody"]))
@@ -211,6 +267,17 @@ class LateDelivery(RuleBasedStateMachine):
         for _ in range(min(count, len(self.to_client))):
             self.read(self.to_client.popleft())
 
+    @rule()
+    def all_that_was_said_is_heard(self) -> None:
+        self.the_server_reads(len(self.to_server))
+        self.the_server_sends(1 + len(self.outbox._entries))
+        self.the_client_reads(len(self.to_client))
+
+    @rule()
+    def the_engine_makes_changes(self) -> None:
+        self.engine.make_changes()
+        self.run(asyncio.sleep(0))
+
     @rule(data=st.data(), count=st.integers(1, 3))
     def the_engine_works(self, data: st.DataObject, count: int) -> None:
         for _ in range(count):
@@ -236,8 +303,9 @@ class LateDelivery(RuleBasedStateMachine):
         self.session.close()
 
     def all_comes_through(self) -> None:
-        while self.to_server or self.to_client or self.engine.waiting or self.outbox._entries:
+        while self.to_server or self.to_client or self.engine.waiting or self.engine.changes or self.outbox._entries:
             self.the_server_reads(len(self.to_server))
+            self.the_engine_makes_changes()
             for request_id in list(self.engine.waiting):
                 self.engine.advance(request_id)
             self.the_server_sends(1 + len(self.outbox._entries))
@@ -270,8 +338,8 @@ class LateDelivery(RuleBasedStateMachine):
     def send(self, event: dict[str, object]) -> None:
         event_id = f"mine_{next(self.numbers)}"
         kind = str(event["type"])
-        if kind in ("conversation.item.delete", "conversation.item.retrieve", "conversation.item.truncate"):
-            self.asked.add(event_id)
+        if kind in ANSWERS.values():
+            self.asked[event_id] = kind
         self.to_server.append(json.dumps({"event_id": event_id, **event}))
 
     async def send_next(self) -> None:
@@ -284,20 +352,17 @@ class LateDelivery(RuleBasedStateMachine):
         match event:
             case events.Error():
                 assert event.error.code in LATE, event.error
-                self.asked.discard(str(event.error.event_id))
+                self.asked.pop(str(event.error.event_id), None)
             case events.ConversationItemAdded():
                 place = 0 if event.previous_item_id is None else self.order.index(event.previous_item_id) + 1
                 self.order.insert(place, str(event.item.id))
             case events.ConversationItemDeleted():
                 self.order.remove(event.item_id)
-                self.forget_one("conversation.item.delete")
-            case events.ConversationItemRetrieved():
-                self.forget_one("conversation.item.retrieve")
-            case events.ConversationItemTruncated():
-                self.forget_one("conversation.item.truncate")
             case events.ResponseCreated():
                 assert event.response.id not in self.created
                 self.created.append(event.response.id)
+            case events.OmniCanvasCreated():
+                self.canvases.append((event.canvas_id, event.response_id))
             case events.ResponseOutputAudioDelta() if event.item_id not in self.spoken:
                 self.spoken.append(event.item_id)
             case events.ResponseFunctionCallArgumentsDone():
@@ -305,13 +370,18 @@ class LateDelivery(RuleBasedStateMachine):
             case events.ResponseDone():
                 assert event.response.id not in self.done
                 self.done[event.response.id] = event.response.status
+        kind = json.loads(frame)["type"]
+        if kind in ANSWERS:
+            self.forget_one(ANSWERS[kind])
         response_id = getattr(event, "response_id", None)
         if response_id is not None:
             assert response_id in self.created, "before it was begun"
-            assert response_id not in self.done, "after its end"
+            late = isinstance(event, events.OmniCanvasEdited | events.OmniCanvasSteered | events.OmniResponseTuned)
+            assert late or response_id not in self.done, "after its end"
 
-    def forget_one(self, _: str) -> None:
-        self.asked.discard(min(self.asked, key=lambda event_id: int(event_id.split("_")[1])))
+    def forget_one(self, kind: str) -> None:
+        """The first event of this kind is answered."""
+        del self.asked[next(event_id for event_id, asked in self.asked.items() if asked == kind)]
 
 
 LateDelivery.TestCase.settings = settings(deadline=None, max_examples=25, stateful_step_count=40)
