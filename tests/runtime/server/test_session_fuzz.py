@@ -87,6 +87,7 @@ class Talk:
             dialect=OwnWords(),
             on_overflow=lambda: None,
             on_socket_event=lambda _: None,
+            on_opted_in=lambda: None,
         )
 
     def say(self, event: Told) -> None:
