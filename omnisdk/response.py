@@ -488,7 +488,7 @@ class Response:
 
 
 def _reason(ended: wire_response.Response) -> str | None:
-    """Why it ended early: "finalized", "deadline", "client_cancelled", ..."""
+    """Why it ended early: "finalized", "deadline", "max_output_tokens", "client_cancelled", ..."""
     if isinstance(ended.omni, wire_response.ResponseOmni) and ended.omni.reason:
         return ended.omni.reason
     return ended.status_details.reason if ended.status_details else None

@@ -18,12 +18,14 @@ from runtime.server.serving import Server, bind, url_of
 from runtime.server.settings import ServerSettings
 
 MAX_SESSIONS = 1024
+KEPT_PICTURES_BYTES = 1 << 20  # soon reached: what grows afterwards is no picture that is kept on purpose
 SAID = "two red apples on a blue background"
 
 
 def serve_script() -> None:
     """Everything but the network's passes is real: the socket, the rules, the engine, the sampler, the telling."""
-    model, settings = load_model(EMBEDDED), ServerSettings(max_sessions=MAX_SESSIONS)
+    model = load_model(EMBEDDED)
+    settings = ServerSettings(max_sessions=MAX_SESSIONS, max_asset_bytes=KEPT_PICTURES_BYTES)
     said = model.text.encode(SAID)
     engine = DenoisingEngine(model, ScriptedExecutor({"transcript": said, "text": said}))
     listener = bind("127.0.0.1", 0, settings)
