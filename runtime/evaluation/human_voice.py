@@ -7,7 +7,7 @@ trained on and lie outside the model's world, so little of them can be expected 
 import gzip
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -95,13 +95,11 @@ def heard_by_model(model: OmniModel, engine: Engine, clips: Sequence[Clip]) -> l
     return [slot_of(answer, recipe.slots[0].name).text or "" for answer in answer_all(engine, requests)]
 
 
-def errors_of(listeners: Mapping[str, Listener], clips: Sequence[Clip], normalise: Normaliser) -> list[Figure]:
+def errors_of(listeners: Mapping[str, Listener], clips: Sequence[Clip], normalise: Normaliser) -> Iterator[Figure]:
     """Word errors of each, on the same clips."""
-    told = []
     for name, listen in listeners.items():
         pairs = [(normalise(clip.text), normalise(text)) for clip, text in zip(clips, listen(clips), strict=True)]
-        told.append(word_errors(f"a real human voice, {name}: word errors", pairs))
-    return told
+        yield word_errors(f"a real human voice, {name}: word errors", pairs)
 
 
 @click.command("human")
@@ -117,9 +115,10 @@ def human(folder: Path | None, cache: Path, num: int, json_file: Path | None) ->
             listeners: dict[str, Listener] = {"speech to text": partial(heard_by_model, model, engine)}
             for name in RECOGNISERS:
                 listeners[f"Whisper {name}"] = partial(heard_by_judge, recogniser_of(name, cache))
-            figures = errors_of(listeners, clips, normalise)
+            figures = []
+            for figure in errors_of(listeners, clips, normalise):
+                click.echo(figure)
+                figures.append(figure)
     except (SetupError, FetchError) as error:
         raise click.ClickException(str(error)) from error
-    for figure in figures:
-        click.echo(figure)
     write_figures(figures, json_file)
