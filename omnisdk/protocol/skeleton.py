@@ -28,6 +28,8 @@ COUNTING = (
 )
 TENS = {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100}
 NUMBER_WORDS = {word: number for number, word in enumerate(COUNTING.split())} | TENS
+DENIALS = frozenset(("not", "no", "without", "never", "t"))  # the last is what is left of "isn't"
+LEAST_FLAG = 3  # letters of a boolean's name that is taken for itself: "on" is said of many things
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
@@ -117,6 +119,14 @@ class Said:
         """Whether a value of an enumeration was said."""
         return isinstance(value, str) and bool(_plain(value).strip()) and _plain(value) in self.words
 
+    def flag(self, name: str) -> bool | None:
+        """Whether it is so, of a boolean: its name was said, or denied; None where it was not said."""
+        named = _plain(name)
+        if len(named.strip()) < LEAST_FLAG or named not in self.words:
+            return None
+        before = self.words.partition(named)[0].split()
+        return not before or before[-1] not in DENIALS
+
 
 def _plain(words: str) -> str:
     return f" {' '.join(_WORD.findall(words.lower()))} "
@@ -144,7 +154,7 @@ def _value(schema: Any, root: Mapping[str, Any], said: Said, path: Path, param: 
         raise _unfillable(f"objects are nested more than {MAX_DEPTH} deep; flatten them", param)
     schema = _resolved(schema, root, param)
     name = ".".join(path)
-    choices = _choices(schema, said)
+    choices = _choices(schema, said, path[-1])
     kind = _kind(schema)
     if choices == ():
         raise _unfillable("no number fits; widen its bounds", param)
@@ -200,8 +210,8 @@ def _kind(schema: Mapping[str, Any]) -> str:
     return str(kind) if kind is not None else "object" if "properties" in schema else "string"
 
 
-def _choices(schema: Mapping[str, Any], said: Said) -> tuple[str, ...] | None:
-    """All a value may be, as JSON; None if it cannot be counted."""
+def _choices(schema: Mapping[str, Any], said: Said, name: str) -> tuple[str, ...] | None:
+    """All that a value of this name may be, as JSON; None if it cannot be counted."""
     if "const" in schema:
         return (_json(schema["const"]),)
     if schema.get("enum"):
@@ -209,7 +219,8 @@ def _choices(schema: Mapping[str, Any], said: Said) -> tuple[str, ...] | None:
         return tuple(dict.fromkeys(map(_json, named or schema["enum"])))
     kind = _kind(schema)
     if kind == "boolean":
-        return ("true", "false")
+        flag = said.flag(name)
+        return ("true", "false") if flag is None else (_json(flag),)
     if kind == "null":
         return ("null",)
     return _numbers(schema, said, whole=kind == "integer") if kind in ("integer", "number") else None

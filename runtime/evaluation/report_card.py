@@ -155,7 +155,12 @@ class ReportCard:
             rights: dict[QuestionKind, list[bool]] = {}
             for (question, _), answer in zip(asked, self.ask("image_to_text", parts), strict=True):
                 rights.setdefault(question.about, []).append(slot_of(answer, "text").text == question.answer)
-            ceilings = {"what": self.recognised([scene for _, scene in asked], pictures)}
+            shown = [
+                (scene, picture)
+                for (question, scene), picture in zip(asked, pictures, strict=True)
+                if question.about == "what"
+            ]
+            ceilings = {"what": self.recognised(*zip(*shown, strict=True))}
             for about, found in sorted(rights.items()):
                 beside = {"ceiling": ceilings.get(about), "chance": CHANCE_OF_REPLY.get(about)}
                 self.add(share(f"image to text, {name}: {about}", found, **beside))

@@ -147,3 +147,28 @@ def test_whatever_is_filled_in_is_valid(schema: dict[str, Any], words: str, data
         hole.name: data.draw(st.sampled_from(hole.choices) if hole.choices else st.text()) for hole in skeleton.holes
     }
     jsonschema.validate(json.loads(skeleton.filled(values)), schema)
+
+
+MUSIC = {"properties": {"loud": {"type": "boolean"}, "with_lights": {"type": "boolean"}, "on": {"type": "boolean"}}}
+
+
+@pytest.mark.parametrize(
+    ("words", "loud", "with_lights"),
+    [
+        ("play it loud, with lights", ("true",), ("true",)),
+        ("not loud", ("false",), ("true", "false")),
+        ("it isn't LOUD", ("false",), ("true", "false")),
+        ("loudly, on and on", ("true", "false"), ("true", "false")),
+    ],
+)
+def test_a_boolean_whose_name_is_said_or_denied(
+    words: str, loud: tuple[str, ...], with_lights: tuple[str, ...]
+) -> None:
+    skeleton = skeleton_of(MUSIC, words, "p")
+    offered = {hole.name: hole.choices for hole in skeleton.holes}
+    filled = json.loads(skeleton.filled({hole.name: hole.choices[0] for hole in skeleton.holes}))
+    for name, choices in (("loud", loud), ("with_lights", with_lights)):
+        assert offered.get(name, choices) == choices
+        assert (name in offered) == (len(choices) > 1)
+        assert json.dumps(filled[name]) == choices[0]
+    assert "on" in offered  # too short a name to be taken for what is meant
