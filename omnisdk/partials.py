@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,13 @@ def _no_confidence() -> Confidence:
 class SlotPartial:
     """What is known of one slot: a TextPartial, an ImagePartial or a SpeechPartial.
 
-    name: "text", "transcript" (what was heard), "image", "speech", ...; length: its positions; progress: their filled
-    share, 0..1.
+    name: "text", "transcript" (what was heard), "image", "speech", ...; modality: "text", "image" or "speech"; length:
+    its positions; progress: their filled share, 0..1.
     tokens: (length,) int64 joint ids, -1 where masked. confidence: (length,) float32 in 0..1, how sure each was when it
     was filled in, NaN where masked. Both are empty where the server does not tell them, as with partials="preview".
     """
 
+    modality: ClassVar[str] = "unknown"  # of a server newer than this
     name: str
     length: int = 0
     progress: float = 0.0
@@ -67,6 +68,7 @@ class TextSpan(NamedTuple):
 class TextPartial(SlotPartial):
     """A text with holes. text: with ▒ where still masked, up to its end as far as that is known; spans: its tokens."""
 
+    modality: ClassVar[str] = "text"
     text: str = ""
     spans: tuple[TextSpan, ...] = field(default=(), repr=False)
 
@@ -104,6 +106,7 @@ class Preview:
 class ImagePartial(SlotPartial):
     """A picture of (rows, columns) cells, position by position from the top left."""
 
+    modality: ClassVar[str] = "image"
     rows: int = 0
     columns: int = 0
     preview: Preview | None = None
@@ -118,6 +121,7 @@ class ImagePartial(SlotPartial):
 class SpeechPartial(SlotPartial):
     """What is being said. pieces: its sound so far, 16-bit PCM at 24 kHz, from its beginning without a gap."""
 
+    modality: ClassVar[str] = "speech"
     pieces: tuple[bytes, ...] = field(default=(), repr=False)
 
     @cached_property
@@ -209,7 +213,9 @@ def _laid_out(slot: events.SlotLayout) -> SlotPartial:
             return TextPartial(name=slot.name, length=slot.length, text=MASKED_TEXT * slot.length, spans=(hidden,))
         case "image":
             return ImagePartial(name=slot.name, length=slot.length, rows=slot.rows or 0, columns=slot.columns or 0)
-    return SpeechPartial(name=slot.name, length=slot.length)
+        case "speech":
+            return SpeechPartial(name=slot.name, length=slot.length)
+    return SlotPartial(name=slot.name, length=slot.length)
 
 
 def _with_delta(partial: Partial, event: events.OmniCanvasDelta) -> Partial:

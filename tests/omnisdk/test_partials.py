@@ -93,7 +93,13 @@ class TestSlots:
             ("image", ImagePartial, 4),
             ("speech", SpeechPartial, 5),
         ]
+        assert [slot.modality for slot in slots.values()] == ["text", "text", "image", "speech"]
         assert laid_out().text == "▒▒▒"
+
+    def test_a_slot_of_a_kind_that_is_not_known_is_one_too(self) -> None:
+        smells = {**CREATED, "slots": [{"name": "nose", "modality": "smell", "length": 2}]}
+        partial = folded([server_event("omni.canvas.created", **smells), delta(nose=([(1, 7, 0.5)], []))])
+        assert (partial.slots["nose"].modality, seen(partial.slots["nose"])) == ("unknown", [(-1, None), (7, 0.5)])
 
     def test_what_is_known_what_is_masked_and_how_sure(self) -> None:
         partial = fold_partial(laid_out(), delta(text=([(2, 77, 0.5)], [])))
