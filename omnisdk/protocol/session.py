@@ -550,11 +550,17 @@ class SessionRules:
         active = self.active_response_id
         if response_id in self.side_response_ids:
             return str(response_id)
-        if active is None:
+        if active is None and response_id is None:
             raise ProtocolError(f"{failure}: no active response found", code=code)
+        if active is None:
+            raise ProtocolError(
+                f"{failure}: no active response found; {str(response_id)[:80]!r} has ended or was never begun",
+                code=code,
+                param="response_id",
+            )
         if response_id not in (None, active):
             raise ProtocolError(
-                f"{failure}: {response_id!r} is not the active response; that is {active}",
+                f"{failure}: {str(response_id)[:80]!r} is not the active response; that is {active}",
                 code=code,
                 param="response_id",
             )

@@ -25,7 +25,8 @@ def allowed_at(event_type: type, path: str) -> list[str]:
         shapes = [option for shape in below if shape is not None for option in _options(shape)]
     values = [repr(value) for shape in shapes if isinstance(shape, inspect.LiteralType) for value in shape.values]
     numbers = [shape for shape in shapes if isinstance(shape, inspect.IntType | inspect.FloatType)]
-    return values + [text for shape in numbers if (text := _range(shape))]
+    told = values + [text for shape in numbers if (text := _range(shape))]
+    return list(dict.fromkeys(told))  # several types may allow the same
 
 
 def value_at(message: Any, path: str) -> Any:

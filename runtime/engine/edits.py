@@ -75,9 +75,10 @@ def _check_tokens(canvas: Canvas, slot: Slot, edit: Edit) -> None:
     barred = {canvas.mask_id, *slot.forbidden}
     wrong = [token for token in edit.tokens if not first <= token < stop or token in barred]
     if wrong:
+        inside = sorted(token for token in barred if first <= token < stop)
         raise EditError(
             f"token {wrong[0]} cannot stand in slot {slot.name!r}; tokens {first} to {stop - 1} can"
-            + (", but for " + ", ".join(map(str, sorted(t for t in barred if first <= t < stop))) if barred else "")
+            + (", but for " + ", ".join(map(str, inside)) if inside else "")
         )
 
 

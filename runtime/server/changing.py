@@ -24,9 +24,15 @@ def tuning_of(event: events.OmniResponseTune | changes.TuneChange, path: str = "
             code=errors.INVALID_VALUE,
             param=path or None,
         )
-    if event.steps_left is not None and event.steps_left > limits.MAX_STEPS:
+    if event.steps_left is not None and not 1 <= event.steps_left <= limits.MAX_STEPS:
         raise _refused(
-            f"{event.steps_left} steps left came; at most {limits.MAX_STEPS} are taken", f"{path}.steps_left".strip(".")
+            f"{event.steps_left} steps left came; send 1 to {limits.MAX_STEPS}; to end now, finalize",
+            f"{path}.steps_left".strip("."),
+        )
+    if event.temperature is not None and not 0 <= event.temperature <= limits.MAX_TEMPERATURE:
+        raise _refused(
+            f"temperature {event.temperature:g} came; send 0 to {limits.MAX_TEMPERATURE:g}",
+            f"{path}.temperature".strip("."),
         )
     return Tuning(event.steps_left, event.temperature)
 
@@ -99,6 +105,8 @@ async def changes_of(
 async def _change_of(one: changes.CanvasChange, turns: Sequence[Turn], encoding: Encoding, path: str) -> Change:
     match one:
         case changes.EditChange(edits=edits):
+            if not edits:
+                raise _refused("no edits came; send one at least", f"{path}.edits")
             return Editing(tuple(_placed(edit, f"{path}.edits[{index}]") for index, edit in enumerate(edits)))
         case changes.TuneChange():
             return tuning_of(one, path)

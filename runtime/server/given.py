@@ -14,9 +14,12 @@ from omnisdk.protocol.audio import PCM, Encoding, speech_of
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.picture import Picture, check_picture
 from runtime.codecs.image import ImageError, decode_image
+from runtime.diffusion.canvas import Modality
 from runtime.engine.given import Given, GivenImage, GivenSpeech, GivenText
+from runtime.engine.recipe import Recipe
 
 MASK = "{mask}"
+KINDS: dict[type[Given], Modality] = {GivenText: "text", GivenImage: "image", GivenSpeech: "speech"}
 OPAQUE = 128  # of 255: what is less is transparent
 
 
@@ -26,6 +29,25 @@ async def read_given(
     """encoding: of speech. Pictures are decoded in a thread. Raises ProtocolError."""
     told = () if given is UNSET else enumerate(given)
     return tuple([await asyncio.to_thread(_read, part, f"{path}[{index}]", encoding) for index, part in told])
+
+
+def check_given(given: Sequence[Given], recipe: Recipe, path: str) -> None:
+    """Whether the answer has slots for what is given. Raises ProtocolError."""
+    slots = {slot.name: slot for slot in recipe.slots}
+    named: set[str] = set()
+    for index, part in enumerate(given):
+        kind, slot, where = KINDS[type(part)], slots.get(part.slot), f"{path}[{index}].slot"
+        if slot is None:
+            raise _refused(
+                f"{kind} was given for slot {part.slot[:80]!r}, and this answer has {', '.join(slots)}; give parts of "
+                "those, or name the slot in canvas",
+                where,
+            )
+        if slot.modality != kind:
+            raise _refused(f"{kind} was given for slot {part.slot!r}, which holds {slot.modality}", where)
+        if part.slot in named:
+            raise _refused(f"slot {part.slot!r} was given twice; give each slot once", where)
+        named.add(part.slot)
 
 
 def _read(part: settings.Given, path: str, encoding: Encoding) -> Given:

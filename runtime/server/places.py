@@ -64,6 +64,7 @@ class Board:
         slot = self._slot(place, path)
         found = self._found(place, slot, path)
         sent = self.told.get(slot.name, 0)
+        _check_positions(found, slot, f"{path}.{_way(place)}")
         if any(position < sent for position in found):
             raise _refused(
                 f"the first {sent} positions of slot {slot.name!r} were sent as final already; edit what comes later, "
@@ -130,6 +131,21 @@ class Board:
                 path,
             )
         return tuple(range(int(ms[0] / self.code_ms), math.ceil(ms[1] / self.code_ms)))
+
+
+def _check_positions(found: Sequence[int], slot: SlotState, path: str) -> None:
+    """Raises ProtocolError."""
+    length = len(slot.tokens)
+    outside = next((position for position in found if not 0 <= position < length), None)
+    if outside is not None:
+        raise _refused(
+            f"position {outside} came for slot {slot.name!r}, which has positions 0 to {length - 1}; choose among them",
+            path,
+        )
+    if not found:
+        raise _refused(f"no position of slot {slot.name!r} is named; name one at least", path)
+    if len(set(found)) < len(found):
+        raise _refused(f"a position of slot {slot.name!r} is named twice; name each once", path)
 
 
 def _way(place: CanvasPlace) -> str:

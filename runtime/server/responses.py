@@ -33,7 +33,7 @@ from runtime.server.changing import changes_of, steering_of, tuning_of
 from runtime.server.editing import edits_of, no_such_canvas, opened_by
 from runtime.server.engine_bridge import EngineBridge
 from runtime.server.generation import check_generation, limited, truncation_of, with_generation
-from runtime.server.given import read_given
+from runtime.server.given import check_given, read_given
 from runtime.server.hearing import Heard
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
@@ -133,6 +133,8 @@ class Responses:
         offer = Offer.of(self._rules.with_own(wanted), items)
         offer = offer if omni.canvas is UNSET else Offer((), forced=False)  # what is laid out calls no tool
         task = None if offer.forced else choose_task(self._model, turns, omni)
+        if task is not None:
+            check_given(begun_with.given, task.recipe, "response.omni.given")
         begun_with = replace(begun_with, changes=await self._changes(omni, turns if task is None else task.turns))
         self._rules.check_response(wanted)  # a turn that was heard may have been answered meanwhile
         plan = self._plan(wanted, omni, self._to_tell(_heard(items, parts), offer, task))
@@ -313,11 +315,12 @@ class Responses:
             self._answers[active].finalized = True
         self._bridge.finalize(active)
 
-    def _filling(self, canvas_id: str) -> Answer:
+    def _filling(self, canvas_id: str, what: str = "edited") -> Answer:
+        """what: is to be done to it. Raises ProtocolError."""
         answers = list(self._answers.values())
         answer = next((answer for answer in answers if answer.plan.canvas_id == canvas_id), None)
         if answer is None:
-            raise no_such_canvas(canvas_id, answers[-1].plan.canvas_id if answers else None)
+            raise no_such_canvas(canvas_id, answers[-1].plan.canvas_id if answers else None, what)
         return answer
 
     def fork(self, event: events.OmniCanvasFork) -> None:
@@ -350,7 +353,7 @@ class Responses:
     def _forked(self, event: events.OmniCanvasFork) -> Answer:
         over = next((answer for answer in self._past if answer.plan.canvas_id == event.canvas_id), None)
         if over is None:
-            return self._filling(event.canvas_id)
+            return self._filling(event.canvas_id, "forked")
         if event.at_step is None:
             raise ProtocolError(
                 "this canvas is finished, so there is nothing left to go on with; name at_step, the step to go on from",
@@ -361,7 +364,7 @@ class Responses:
 
     async def steer(self, event: events.OmniCanvasSteer) -> None:
         """Raises ProtocolError."""
-        answer = self._filling(event.canvas_id)
+        answer = self._filling(event.canvas_id, "steered")
         if isinstance(answer, CallAnswer) or not answer.slots:
             raise ProtocolError(
                 "this answer cannot be steered: only one whose omni.canvas.created was told, and that is no function "
@@ -382,7 +385,7 @@ class Responses:
             done = events.OmniCanvasSteered(
                 canvas_id=event.canvas_id, response_id=response_id, applied_at_step=reply.step
             )
-            self._tell_change(reply, done, errors.STEER_REFUSED, event.event_id)
+            self._tell_change(reply, done, errors.STEER_REFUSED, "steer", event.event_id)
 
         self._bridge.change(response_id, steering, told)
 
@@ -396,7 +399,7 @@ class Responses:
             done = events.OmniCanvasEdited(
                 canvas_id=event.canvas_id, response_id=response_id, applied_at_step=reply.step
             )
-            self._tell_change(reply, done, errors.EDIT_REFUSED, event.event_id)
+            self._tell_change(reply, done, errors.EDIT_REFUSED, "edits", event.event_id)
 
         self._bridge.change(response_id, Editing(edits), told)
 
@@ -407,17 +410,19 @@ class Responses:
 
         def told(reply: Reply) -> None:
             done = events.OmniResponseTuned(response_id=response_id, applied_at_step=reply.step)
-            self._tell_change(reply, done, errors.TUNE_REFUSED, event.event_id)
+            self._tell_change(reply, done, errors.TUNE_REFUSED, None, event.event_id)
 
         self._bridge.change(response_id, tuning, told)
 
-    def _tell_change(self, reply: Reply, done: events.ServerEvent, code: str, event_id: str | None) -> None:
+    def _tell_change(
+        self, reply: Reply, done: events.ServerEvent, code: str, param: str | None, event_id: str | None
+    ) -> None:
         """Called on the event loop, by the bridge."""
         try:
             if reply.error is None:
                 self._outbox.put(done)
             else:
-                self._tell_error(ProtocolError(reply.error, code=code), event_id)
+                self._tell_error(ProtocolError(reply.error, code=code, param=param), event_id)
         except OutboxFullError:
             self._on_overflow()
 

@@ -134,7 +134,7 @@ def test_a_temperature_holds_from_its_step_on(client: WireClient) -> None:
     plain = answered(client, BLUE, output=["image"])
     answer = ask(client, BLUE, output=["image"])
     until_step(client, 2)
-    tune = {"type": "omni.response.tune", "response_id": answer, "temperature": 3.0}
+    tune = {"type": "omni.response.tune", "response_id": answer, "temperature": 2.0}
     at_step = client.ask(tune, "omni.response.tuned")["applied_at_step"]
     done(client, answer)
     assert tokens_told(client, answer, until=at_step) == tokens_told(client, plain, until=at_step)

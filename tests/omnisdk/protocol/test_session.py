@@ -402,7 +402,9 @@ class TestResponse:
         assert_refused(lambda: rules.cancel_response("resp_9"), code, "response_id", "^Cancellation failed: 'resp_9'")
 
     def test_finalize_with_nothing_active(self, rules: SessionRules) -> None:
-        assert_refused(lambda: rules.finalize_response("resp_1"), errors.FINALIZE_NOT_ACTIVE, None, "Finalizing failed")
+        assert_refused(
+            lambda: rules.finalize_response("resp_1"), errors.FINALIZE_NOT_ACTIVE, "response_id", "Finalizing failed"
+        )
 
     @pytest.mark.parametrize(
         ("wanted", "param"),

@@ -1,4 +1,4 @@
-from omnisdk.protocol.events import ConversationItemCreate, SessionUpdate
+from omnisdk.protocol.events import ConversationItemCreate, ResponseCreate, SessionUpdate
 from omnisdk.protocol.shape import allowed_at, unknown_field, value_at
 
 
@@ -57,3 +57,8 @@ def test_what_stands_at_a_path() -> None:
     assert value_at(message, "item.content[2].text") is None
     assert value_at(message, "item.content.text") is None
     assert value_at(message, "") is message
+
+
+def test_what_several_types_allow_alike_is_told_once() -> None:
+    (allowed,) = allowed_at(ResponseCreate, "response.omni.changes[0].at_step")
+    assert allowed.startswith("0 to ")

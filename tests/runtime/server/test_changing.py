@@ -12,3 +12,8 @@ def test_tuning() -> None:
         tuning_of(OmniResponseTune(response_id="r"))
     with pytest.raises(ProtocolError, match="5000 steps left came"):
         tuning_of(OmniResponseTune(response_id="r", steps_left=5000))
+    with pytest.raises(ProtocolError, match="0 steps left came; send 1 to"):
+        tuning_of(OmniResponseTune(response_id="r", steps_left=0))
+    with pytest.raises(ProtocolError, match="temperature 1e\\+30 came; send 0 to 2") as raised:
+        tuning_of(OmniResponseTune(response_id="r", temperature=1e30))
+    assert raised.value.param == "temperature"

@@ -48,6 +48,11 @@ def test_positions_and_tokens_pass_through() -> None:
         (CanvasEdit(action="mask", slot="image", positions=[0], box=(0, 0, 1, 1)), "edits[0]", "in one way"),
         (CanvasEdit(action="mask", slot="text", box=(0, 0, 1, 1)), "edits[0].box", "is no picture"),
         (CanvasEdit(action="mask", slot="image", box=(0, 0, 81, 1)), "edits[0].box", "a picture of 80 x 40 px"),
+        (CanvasEdit(action="mask", slot="text", positions=[-1]), "edits[0].positions", "positions 0 to 3"),
+        (CanvasEdit(action="mask", slot="text", positions=[]), "edits[0].positions", "name one at least"),
+        (CanvasEdit(action="mask", slot="text", positions=[1, 1]), "edits[0].positions", "twice"),
+        (CanvasEdit(action="set", slot="text", positions=[0]), "edits[0].tokens", "send one for each"),
+        (CanvasEdit(action="pin", slot="text", positions=[0], tokens=[1]), "edits[0].tokens", "to pin takes none"),
         (CanvasEdit(action="mask", slot="image", box=(5, 0, 5, 1)), "edits[0].box", "the last two greater"),
     ],
 )

@@ -9,7 +9,8 @@ from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.picture import Picture
 from omnisdk.protocol.settings import Given, GivenImage, GivenText
 from runtime.engine import given as engine
-from runtime.server.given import read_given
+from runtime.engine.recipe import SPEAKING_RECIPES
+from runtime.server.given import check_given, read_given
 
 pytestmark = pytest.mark.anyio
 
@@ -70,4 +71,19 @@ async def test_what_is_transparent_is_painted_anew() -> None:
 async def test_what_cannot_be_read(given: Given, param: str, told: str) -> None:
     with pytest.raises(ProtocolError, match=told) as caught:
         await read(given)
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("slots", "param", "told"),
+    [
+        (["words"], "g[0].slot", "this answer has image, text"),
+        (["image"], "g[0].slot", "which holds image"),
+        (["text", "text"], "g[1].slot", "given twice"),
+    ],
+)
+def test_what_is_given_has_a_slot_of_its_kind(slots: list[str], param: str, told: str) -> None:
+    given = [engine.GivenText(slot, ("a cat",)) for slot in slots]
+    with pytest.raises(ProtocolError, match=told) as caught:
+        check_given(given, SPEAKING_RECIPES["text_to_image"], "g")
     assert caught.value.param == param

@@ -72,6 +72,12 @@ def test_what_cannot_be_laid_out_is_told_with_what_can(held: Any, slots: list[st
     assert raised.value.param == f"response.omni.canvas{param}"
 
 
+def test_a_picture_is_square() -> None:
+    with pytest.raises(ProtocolError, match="7 positions came for a picture") as raised:
+        laid_out(CARD, ["text"], [CanvasSlot(slot="image", length=7)])
+    assert raised.value.param == "response.omni.canvas[0].length"
+
+
 def test_a_length_takes_its_share_of_the_steps() -> None:
     (slot,) = laid_out(CARD, ["text"], [CanvasSlot(slot="image", length=25)]).slots
     whole = next(slot for slot in EMBEDDED_RECIPES["text_to_image"].slots if slot.name == "image")

@@ -115,6 +115,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         text({"type": "conversation.item.delete", "item_id": "x" * 2**20}),
         "item_delete_invalid_item_id",
     ),
+    "a response id of a megabyte": (
+        text({"type": "omni.response.finalize", "response_id": "x" * 2**20}),
+        "response_finalize_not_active",
+    ),
     "binary that was not agreed on": (frame(BINARY, b"\x00\x01"), "binary_not_negotiated"),
     "an empty binary": (frame(BINARY), "binary_not_negotiated"),
 }

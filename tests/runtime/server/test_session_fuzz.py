@@ -179,7 +179,7 @@ def _fitted(draw: st.DrawFn, key: str, value: Any, talk: Talk) -> Any:
 
 @pytest.mark.parametrize("event", CLIENT_EVENTS, ids=lambda event: event.name)
 def test_what_fits_the_schema_is_done_or_refused_in_words(event: Event) -> None:
-    @settings(FUZZED, max_examples=10)
+    @settings(FUZZED, max_examples=6)
     @given(st.data())
     def said(data: st.DataObject) -> None:
         talk = Talk()
@@ -215,7 +215,7 @@ def judge(talk: Talk) -> None:
 def test_a_session_that_is_spoken_to_in_many_ways_lives_on() -> None:
     """The same, of many kinds one after the other."""
 
-    @settings(FUZZED, max_examples=15)
+    @settings(FUZZED, max_examples=8)
     @given(st.data())
     def said(data: st.DataObject) -> None:
         talk = Talk()
