@@ -97,7 +97,8 @@ class Responses:
         self._answers: dict[str, Answer] = {}  # by response
         self._past: deque[Answer] = deque()  # that are over and can still be forked
         self._asked_last: dict[str, str] = {}  # the last item of what a response answers, by response
-        self._unanswered: set[str] = set()  # items whose answers failed: perhaps they are too long, so they stand alone
+        # Items whose answers failed, perhaps as too long, or were cancelled while they held nothing: they stand alone.
+        self._unanswered: set[str] = set()
         self._working: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
@@ -452,7 +453,8 @@ class Responses:
     def _end(self, answer: Answer, finished: Finished) -> None:
         del self._answers[answer.plan.response.id]
         asked_last = self._asked_last.pop(answer.plan.response.id, None)
-        if asked_last is not None and finished.status == "failed":
+        unsaid = finished.status == "failed" or (finished.status == "cancelled" and not answer.parts)
+        if asked_last is not None and unsaid:
             self._unanswered.add(asked_last)
         self._tell_limits()
         if answer.plan.partials_told and answer.slots:

@@ -76,6 +76,18 @@ class TestAnswers:
             "response.done",
         ]
 
+    def test_what_was_interrupted_before_anything_was_answered_is_not_said_along_with_what_comes_next(self) -> None:
+        engine = ScriptedEngine(texts={"text": "x"}, num_steps=2, hold=True)  # half of it is nothing
+        with serving(engine) as url, connected(url) as client:
+            written = {"metadata": {"omni_output": "text"}}
+            client.say("what can you do?")
+            client.ask({"type": "response.create", "response": written}, "response.content_part.added")
+            assert client.ask({"type": "response.cancel"}, "response.done")["response"]["status"] == "cancelled"
+            engine.hold = False
+            client.say("draw a cat")
+            client.answer(**written)
+        assert [part.text for part in engine.submitted[-1].turns[-1].parts] == ["draw a cat"]
+
     def test_a_spoken_turn_is_transcribed(self, client: WireClient, engine: ScriptedEngine) -> None:
         user_item = client.speak(12_000)["item"]
         client.answer()
