@@ -130,6 +130,16 @@ async def test_while_the_user_speaks(proxy: CuttingProxy, share: float) -> None:
     assert loudest[0] == pytest.approx(loudest[1], rel=0.1)
 
 
+async def test_as_the_microphone_ends(proxy: CuttingProxy) -> None:
+    told: list[Any] = []
+    live = Agent(AsyncClient(proxy.url, reconnect=SOON)).live(
+        room(REQUEST.pcm, Meanwhile(lambda: bool(of(UserBegan, told))), broken(proxy)), FakeSpeaker()
+    )
+    conversation = await asyncio.wait_for(lived(live, told), 30)
+    assert kinds(conversation) == TURN
+    assert len(of(AgentResult, told)) == 1
+
+
 class BreakingSpeaker(FakeSpeaker):
     """The network fails with the first sound."""
 
