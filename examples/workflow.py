@@ -9,13 +9,14 @@ from omnisdk import AsyncClient, Response, StepEvent, Workflow
 
 
 async def main(words: str, picture: str = "picture.png", url: str | None = None) -> None:
-    async with AsyncClient(url) if url else AsyncClient.local() as omni:
+    async with AsyncClient(url) if url else AsyncClient.local() as omni, omni.session(output=["image"]) as drawing:
 
         def wish(subject: str) -> str:
             return f"draw {subject}"
 
         async def draw(wish: str) -> Response:
-            return await omni.ask(wish, output=["image"])
+            await drawing.send(wish)
+            return drawing.respond()  # on its way: the workflow tells its partials
 
         async def describe(drawn: Response) -> str:
             return (await omni.ask(drawn.image or "", "describe the picture", output=["text"])).text
@@ -26,7 +27,7 @@ async def main(words: str, picture: str = "picture.png", url: str | None = None)
         flow = Workflow(wish).step(draw).parallel(words=describe, file=keep)
         async for event in flow.stream(words):
             if isinstance(event, StepEvent):
-                print(f"{event.step}: {event.kind}")
+                print(f"{event.step}: {event.kind} {event.value if event.kind == 'partial' else ''}")
             else:
                 print(event.value)
 

@@ -124,6 +124,7 @@ def test_handoff(real_url: str) -> None:
 
 def test_workflow(real_url: str, tmp_path: Path) -> None:
     shown = run_example("workflow.py", "two apples", tmp_path / "picture.png", real_url)
+    assert "draw: partial step 4/4 100%" in shown
     assert "draw: done" in shown
     assert REPLY in shown
     assert Image(tmp_path / "picture.png").size == (32, 32)

@@ -17,6 +17,7 @@ class CuttingProxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._flows = asyncio.Event()
         self._refusing = False
+        self._lets_through: int | None = None  # bytes to clients, before all is cut
         self.num_connections = 0
         self.url = ""
 
@@ -31,6 +32,10 @@ class CuttingProxy:
     def hold(self, held: bool = True) -> None:
         """Let nothing through, or go on."""
         self._call(self._flows.clear if held else self._flows.set)
+
+    def cut_after(self, num_bytes: int) -> None:
+        """Break all connections once so much more has gone to clients, and take no other for 50 ms."""
+        self._lets_through = num_bytes
 
     def refuse(self, refused: bool = True) -> None:
         """Take no more connections, or take them again."""
@@ -66,16 +71,33 @@ class CuttingProxy:
         behind_reader, behind_writer = await asyncio.open_connection(self._behind.hostname, self._behind.port)
         pair = {writer, behind_writer}
         self._writers |= pair
-        await asyncio.gather(self._pump(reader, behind_writer), self._pump(behind_reader, writer))
+        await asyncio.gather(self._pump(reader, behind_writer), self._pump(behind_reader, writer, to_client=True))
         self._writers -= pair
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, to_client: bool = False
+    ) -> None:
         with contextlib.suppress(ConnectionError, OSError):
             while piece := await reader.read(65_536):
                 await self._flows.wait()
+                if to_client and self._is_enough(len(piece)):
+                    return
                 writer.write(piece)
                 await writer.drain()
         writer.close()
+
+    def _is_enough(self, num_bytes: int) -> bool:
+        """Whether the connections were cut, since so much more went to clients."""
+        if self._lets_through is None:
+            return False
+        self._lets_through -= num_bytes
+        if self._lets_through > 0:
+            return False
+        self._lets_through, self._refusing = None, True
+        asyncio.get_running_loop().call_later(0.05, self.refuse, False)
+        for writer in self._writers:
+            writer.transport.abort()
+        return True
 
 
 @contextlib.contextmanager
