@@ -59,14 +59,15 @@ class Rule:
 
 def _rules(length: int, steps: Sequence[int], **common: Any) -> tuple[Rule, ...]:
     """One token a step first, the schedule with fewer steps, and the rules that fill more where they are sure."""
-    few = tuple(Rule("schedule", {"steps": n, **common}) for n in steps)
+    plain = {"commit": "schedule", **common}  # whatever the recipe has
+    few = tuple(Rule("schedule", {"steps": n, **plain}) for n in steps)
     bounds = {"threshold": (0.5, 0.7, 0.9), "entropy_bound": (0.1, 0.5, 2.0), "certain_answer": (0.3, 0.6, 0.9)}
     ruled = tuple(
         Rule(rule, {"steps": length, "commit": rule, "commit_bound": bound, **common})
         for rule, some in bounds.items()
         for bound in some
     )
-    return (Rule("one a step", {"steps": length, "schedule": "linear", **common}), *few, *ruled)
+    return (Rule("one a step", {"steps": length, "schedule": "linear", **plain}), *few, *ruled)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ def test_every_rule_fits_its_recipe() -> None:
         for rule in rules:
             recipe = rule.put_into(SPEAKING_RECIPES[task], slots[task])
             assert 1 <= recipe.slots[-1].steps <= recipe.slots[-1].length
+            if rule.name in ("one a step", "schedule"):
+                assert recipe.slots[-1].commit == "schedule"
 
 
 def test_the_cheapest_that_loses_hardly_anything_is_chosen() -> None:
