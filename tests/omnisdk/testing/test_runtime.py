@@ -131,7 +131,9 @@ async def test_the_rules_are_the_server_s_own(scripted: ScriptedRuntime) -> None
         with pytest.raises(ServerError, match="no function was called yet"):
             await session.send(ToolResult("call_x", "done"))
         with pytest.raises(ServerError, match=r"takes no omni.response.tune.*not_scripted"):
-            await session.change(events.OmniResponseTune(response_id="x", steps_left=1))
+            await session._connection.receipt(
+                events.OmniResponseTune(response_id="x", steps_left=1), "omni.response.tuned"
+            )
         assert (await session.ask("go on")).text == "ok"
 
 
