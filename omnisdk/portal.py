@@ -23,7 +23,7 @@ class Portal:
         self._portal = portal
         self._thread_id = portal.call(threading.get_ident)
         self._inside: list[AbstractContextManager[Any]] = []  # entered and not left yet
-        self.open = True
+        self.open: bool = True
 
     @overload
     def call(self, function: Callable[..., Awaitable[T]], *args: object) -> T: ...
