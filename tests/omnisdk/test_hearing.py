@@ -1,16 +1,20 @@
+from collections.abc import AsyncIterator
+
 import numpy as np
 import pytest
 
 from omnisdk.hearing import KEPT_SAMPLES, Hearing
 from omnisdk.media import Speech
 from omnisdk.session import AsyncSession
+from tests.support.fake_runtime import FakeRuntime
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def hearing() -> Hearing:
-    return Hearing(AsyncSession("ws://nowhere"))
+async def hearing() -> AsyncIterator[Hearing]:
+    async with FakeRuntime() as fake, AsyncSession(fake.url) as session:
+        yield Hearing(session)
 
 
 async def test_turns_are_cut_by_the_clock_of_the_session(hearing: Hearing) -> None:
