@@ -64,6 +64,7 @@ class Interrupter:
         speaking = threading.Thread(target=self._speak, args=(quiet,))
         speaking.start()
         started = ended = told = 0.0
+        committed = False
         for kind, at in self._events():
             if kind == "omni.progress" and told and not started:
                 self.steps_ms.append(1000 * (at - told))
@@ -73,7 +74,8 @@ class Interrupter:
                 quiet.set()
             if kind == "response.done":
                 ended = at
-            if kind == "input_audio_buffer.committed":
+            committed = committed or kind == "input_audio_buffer.committed"
+            if ended and committed:  # a step may take longer than the silence after a turn
                 break
         speaking.join()
         if started and ended:
