@@ -53,6 +53,7 @@ class Interrupter:
         self._socket, self._pcm = socket, pcm
         self.waits_ms: list[float] = []
         self.steps_ms: list[float] = []
+        self._items: list[str] = []
         self._send({"type": "session.update", "session": SETTINGS})
 
     def interrupt(self) -> None:
@@ -80,6 +81,15 @@ class Interrupter:
         speaking.join()
         if started and ended:
             self.waits_ms.append(1000 * max(0.0, ended - started))
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was said, so that the conversation is as long each time."""
+        for item_id in self._items:
+            self._send({"type": "conversation.item.delete", "item_id": item_id})
+        for _ in range(len(self._items)):
+            self._until("conversation.item.deleted")
+        self._items.clear()
 
     def _speak(self, quiet: threading.Event) -> None:
         """The voice at the pace of speech until it is heard, then silence until the turn ends."""
@@ -103,6 +113,12 @@ class Interrupter:
             event = json.loads(self._socket.recv(timeout=120))
             if event["type"] == "error":
                 raise click.ClickException(f"the runtime refused: {event['error']['message']}")
+            if event["type"] == "response.done" and event["response"]["status"] == "failed":
+                raise click.ClickException(
+                    f"an answer failed: {event['response']['status_details']['error']['message']}"
+                )
+            if event["type"] == "conversation.item.added":
+                self._items.append(event["item"]["id"])
             yield event["type"], time.perf_counter()
 
     def _send(self, event: dict[str, object]) -> None:
