@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -72,8 +72,8 @@ async def read_form(request: Request, kind: type[S]) -> tuple[S, dict[str, File]
                 for name, part in form.multi_items()
                 if isinstance(part, str)
             }
-    except MultiPartException as problem:
-        raise _invalid(f"the form cannot be read ({problem.message}); send {FORM}") from None
+    except HTTPException as problem:  # what Starlette makes of a MultiPartException
+        raise _invalid(f"the form cannot be read ({problem.detail}); send {FORM}") from None
     return as_kind(fields, kind, strict=False), files
 
 

@@ -90,4 +90,5 @@ def test_json_that_is_none_or_says_the_wrong_things(url: str, body: bytes, code:
 def test_a_form_that_is_none(url: str) -> None:
     content_type = "multipart/form-data; boundary=x"
     answer = httpx.post(f"{url}/v1/audio/transcriptions", content=b"nothing", headers={"Content-Type": content_type})
-    assert answer.status_code == 400
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert "form cannot be read" in answer.json()["error"]["message"]
