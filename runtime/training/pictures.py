@@ -94,6 +94,12 @@ class ScenePool:
     def at(self, style: str, index: int) -> Drawn:
         return self.scenes[style][index], torch.from_numpy(self.codes[style][index].astype(np.int64))
 
+    def add(self, style: str, scenes: Sequence[Scene], codes: NDArray[np.int16]) -> None:
+        """Scenes that can be had by `at`, but are not drawn by chance."""
+        self.index[style] |= {scene: len(self.scenes[style]) + i for i, scene in enumerate(scenes)}
+        self.scenes[style] = [*self.scenes[style], *scenes]
+        self.codes[style] = np.concatenate([self.codes[style], codes])
+
     def unknown(self, rng: random.Random) -> torch.Tensor:
         return torch.from_numpy(self._unknown[rng.randrange(len(self._unknown))].astype(np.int64))
 
@@ -202,6 +208,16 @@ def load_pool(cache: Path) -> ScenePool:
         np.load(_codes_of(cache, UNKNOWN)),
         dict(zip(BACKGROUNDS, np.load(_codes_of(cache, BLANK)), strict=True)),
     )
+
+
+def add_requested(pool: ScenePool, requested: Iterable[Scene], cache: Path) -> None:
+    """Encode the scenes that somebody asks for in speech and the pool does not hold yet; held-out ones stay out."""
+    known = pool.index[DRAWN_STYLE]
+    missing = sorted({scene for scene in requested if not scene.held_out and scene not in known}, key=repr)
+    if missing:
+        drawings = load_drawings(cache)
+        pictures = (render(scene, drawings, DRAWN_STYLE) for scene in missing)
+        pool.add(DRAWN_STYLE, missing, encoded(load_image_tokenizer(cache), pictures))
 
 
 @click.command()

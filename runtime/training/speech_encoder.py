@@ -178,7 +178,7 @@ def greedy_letters(scores: Tensor) -> str:
 
 @click.command()
 @click.option("--cache", type=click.Path(path_type=Path), default=cache_folder, show_default="the training cache")
-@click.option("--steps", default=2500, show_default=True)
+@click.option("--steps", default=3000, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 def main(cache: Path, steps: int, threads: int) -> None:
     """Train the speech encoder; resumes where it was stopped."""

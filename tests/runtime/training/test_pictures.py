@@ -60,6 +60,15 @@ def test_pool_gives_the_codes_of_its_scene() -> None:
     assert pool.blank("red").tolist() == [2] * 100
 
 
+def test_scenes_that_are_added_can_be_had_but_are_not_drawn_by_chance() -> None:
+    scenes, codes = [Scene("beside", ("cat", "dog"), "red")], np.zeros((1, 100), np.int16)
+    pool, rng = ScenePool({"noto": scenes}, {"noto": codes}, codes, {}), random.Random(0)
+    more = [Scene("beside", ("dog", "cat"), "red"), Scene("stacked", ("sun", "key"), "blue")]
+    pool.add("noto", more, np.array([[1] * 100, [2] * 100], np.int16))
+    assert [pool.at("noto", pool.index["noto"][scene])[1][0].item() for scene in (*scenes, *more)] == [0, 1, 2]
+    assert {pool.draw("noto", rng, {"pair": 1.0})[0] for _ in range(30)} == set(scenes)
+
+
 def test_noise_has_a_grain_and_changes() -> None:
     rng = np.random.default_rng(0)
     first, second = noise_picture(rng), noise_picture(rng)
