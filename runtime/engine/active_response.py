@@ -32,6 +32,7 @@ from runtime.engine.changes import (
 )
 from runtime.engine.edits import EditError
 from runtime.engine.engine import Sink
+from runtime.engine.hearing import Hearing
 from runtime.engine.narration import Narrator
 from runtime.engine.output import SlotState, Usage
 from runtime.engine.pace import affordable, shared
@@ -42,6 +43,16 @@ from runtime.engine.reuse import CanvasReuse
 from runtime.engine.scheduler import PATIENCE_S
 from runtime.engine.steering import Weighing, carried_over
 from runtime.executors.executor import ForwardItem
+
+
+def carried(canvas: Canvas, slot: Slot, other: Canvas) -> Canvas:
+    """`other` with what the slot holds in `canvas`; its other slots stay as they are.
+
+    So guidance compares with nothing said, not with nothing but the transcript.
+    """
+    place = other.slot(slot.name)
+    positions = torch.arange(place.start, place.start + place.length)
+    return other.fill(positions, canvas.tokens_of(slot), canvas.confidence[slot.positions])
 
 
 @dataclass
@@ -57,7 +68,8 @@ class ActiveResponse:
     committing: fill all that is left in the next step.
     reseeded: the seed chance goes on from, where not the request's. steered: the canvas of other turns, laid out, and
     the bound by which it is weighed before the next step what of the slots stays.
-    narrator: lays speech along its words, of a model that knows how long these last.
+    narrator: lays speech along its words, of a model that knows how long these last. hearing: how what was said is read
+    once it is written down.
     changes: all that was changed on the way. moments: by number of steps, the answer as it was then.
     """
 
@@ -69,6 +81,7 @@ class ActiveResponse:
     unprompted: Canvas | None
     began_s: float
     narrator: Narrator | None = None
+    hearing: Hearing | None = None
     served_s: float = 0.0
     last_served: int = 0
     committing: bool = False
@@ -148,21 +161,20 @@ class ActiveResponse:
         return Weighing(self.canvas, carried_over(self.canvas, laid), bound)
 
     def _slot_items(self, slot: Slot) -> list[ForwardItem]:
-        canvas, rows = self._seen(self.canvas), masked_positions(self.canvas, slot)
-        items = [ForwardItem(canvas, rows, slot.vocabulary, self._reuse(slot, True).plan(canvas, rows))]
+        written = None if self.hearing is None else self.hearing.seen(self.canvas, slot)
+        items = [self._item(slot, self._seen(self.canvas) if written is None else written, prompted=True)]
         if self.recipe_of(slot).guidance_scale and self.unprompted is not None:
-            twin = self.unprompted.slot(slot.name)
-            # Earlier slots stay masked there: the comparison is with nothing said, not with nothing but the transcript.
-            unprompted = self.unprompted.fill(
-                torch.arange(twin.start, twin.start + twin.length),
-                self.canvas.tokens_of(slot),
-                self.canvas.confidence[slot.positions],
-            )
-            unprompted = self._seen(unprompted)
-            twin_rows = rows - slot.start + twin.start
-            reuse = self._reuse(slot, False).plan(unprompted, twin_rows)
-            items.append(ForwardItem(unprompted, twin_rows, slot.vocabulary, reuse))
+            if self.hearing is None or written is None:
+                unprompted = self._seen(carried(self.canvas, slot, self.unprompted))
+            else:
+                unprompted = carried(self.canvas, slot, self.hearing.unprompted)
+            items.append(self._item(slot, unprompted, prompted=False))
         return items
+
+    def _item(self, slot: Slot, canvas: Canvas, *, prompted: bool) -> ForwardItem:
+        """A pass over `canvas`, which has the slot somewhere, for what of it is open."""
+        rows = masked_positions(self.canvas, slot) - slot.start + canvas.slot(slot.name).start
+        return ForwardItem(canvas, rows, slot.vocabulary, self._reuse(slot, prompted).plan(canvas, rows))
 
     def _seen(self, canvas: Canvas) -> Canvas:
         """What a pass works on: speech comes in when its words are known."""
@@ -340,6 +352,7 @@ class ActiveResponse:
 
     def _steer(self, steering: Steering, laid: Canvas) -> None:
         after = carried_over(self.canvas, laid)
+        self.hearing = None  # it is of the turns before
         if steering.opened is None:
             self.steered = laid, steering.bound
         else:

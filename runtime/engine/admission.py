@@ -21,6 +21,7 @@ from runtime.diffusion.mask_schedule import Schedule
 from runtime.diffusion.reference import ReferenceDecoding
 from runtime.engine import edits
 from runtime.engine.given import Encoders, Given, GivenSpeech, GivenText, as_edits, num_positions, without_ends
+from runtime.engine.hearing import Hearing, hearing_of
 from runtime.engine.model import OmniModel
 from runtime.engine.preview import grid
 from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out, settled
@@ -47,12 +48,14 @@ class Admitted:
 
     recipe: with the lengths it gets for this conversation. canvas: what is to be filled. unprompted: the same slots
     with nothing said, if the recipe is guided. reference: where the model answers as the published code does.
+    hearing: how what is said is read once it is written down.
     """
 
     recipe: Recipe
     canvas: Canvas
     unprompted: Canvas | None
     reference: tuple[ReferencePrompt, ReferenceDecoding] | None = None
+    hearing: Hearing | None = None
 
 
 class Admission:
@@ -84,7 +87,9 @@ class Admission:
         canvas = self._narrated(canvas, recipe)  # words may have been given
         self._check_length(len(canvas))
         guided = any(slot.guidance_scale for slot in recipe.slots)
-        return Admitted(recipe, canvas, self._lay_out(NOTHING_SAID, recipe) if guided else None)
+        unprompted = self._lay_out(NOTHING_SAID, recipe) if guided else None
+        hearing = hearing_of(turns, recipe, self._lay_out, self._model.text)
+        return Admitted(recipe, canvas, unprompted, hearing=hearing)
 
     def lay_out_again(self, before: Sequence[Turn], turns: tuple[Turn, ...], recipe: Recipe) -> Canvas:
         """An answer's slots, `recipe`'s, behind other turns than those `before`. Raises AdmissionError, ImageError."""

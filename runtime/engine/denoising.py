@@ -358,6 +358,7 @@ class DenoisingEngine:
             unprompted=admitted.unprompted,
             began_s=self._clock(),
             narrator=self._narrator,
+            hearing=admitted.hearing,
         )
 
     def _partial(self, response: ActiveResponse) -> StepOutput:

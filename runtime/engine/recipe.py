@@ -50,6 +50,8 @@ class SlotRecipe:
     recorded: of a slot that keeps a part of a given recording, from which code to which its words lie in it.
     position_stride: None: a token takes the next position in line; a number: the slot lies along the speech rows of
         the prompt, this many rotary positions a token.
+    stands_for_speech: once it is known what was said, the slots behind it that are not spoken are filled as if that
+        had been written (`runtime.engine.hearing`).
     """
 
     name: str
@@ -77,6 +79,7 @@ class SlotRecipe:
     says: str | None = None
     recorded: tuple[float, float] | None = None
     position_stride: float | None = None
+    stands_for_speech: bool = False
 
     def settled(self, counts: Mapping[str, int]) -> "SlotRecipe":
         """With the length it gets for so many tokens of each kind."""
@@ -116,8 +119,9 @@ FRAMES_PER_TOKEN = 5.0  # 60 ms frames a spoken token lasts on average, the stri
 
 # Steps and commit rules are those that `omni eval presets` found to lose nothing: docs/presets.png.
 TRANSCRIPT = SlotRecipe(
-    "transcript", "text", TEXT_LENGTH, steps=4, commit="threshold", commit_bound=0.5, position_stride=FRAMES_PER_TOKEN
-)
+    "transcript", "text", TEXT_LENGTH, steps=4, commit="threshold", commit_bound=0.5,
+    position_stride=FRAMES_PER_TOKEN, stands_for_speech=True,
+)  # fmt: skip
 PICTURE = SlotRecipe(
     "image", "image", length=100, steps=8, schedule="cosine", confidence_noise=2.0, temperature=1.0, guidance_scale=1.0
 )
