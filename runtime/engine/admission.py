@@ -133,7 +133,7 @@ class Admission:
     def _holding(self, slot: SlotRecipe, given: GivenText | GivenSpeech) -> SlotRecipe:
         needed = num_positions(given, self._encoders)
         if isinstance(given, GivenSpeech) and slot.says is not None:
-            return replace(slot, length=needed, recorded=self._encoders.spoken(given))
+            return replace(slot, length=needed, recorded=self._encoders.recorded(given))
         return replace(slot, length=max(slot.length, needed))
 
     def _admit_reference(self, turns: Sequence[EncodedTurn], recipe: Recipe) -> Admitted:

@@ -12,9 +12,11 @@ from runtime.codecs.text import TextCodec
 from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
 from runtime.diffusion.canvas import Canvas
 from runtime.engine.edits import Edit, EditError
+from runtime.engine.recipe import Recorded
 
 QUIET = 0.03  # of the loudest: less is silence around what is said
-USUAL_SILENCE_S = 0.5  # at either end of a recording that the embedded model's voice learnt from, at most
+# As the words of the embedded model's voice are timed: the first begins a little after it is heard, the last lasts on.
+HEARD_BEFORE_S, DYING_AWAY_S = 0.06, 0.27
 
 
 @dataclass(frozen=True)
@@ -71,18 +73,19 @@ class Encoders:
             )
         return self.speech(given.pcm, given.sample_rate_hz)
 
-    def spoken(self, given: GivenSpeech) -> tuple[float, float]:
-        """From which code to which it is a recording as the model knows them, with no long silence at either end."""
+    def recorded(self, given: GivenSpeech) -> Recorded:
+        """Where the words of a recording lie, which is what is not silence around them."""
         samples = math.ceil(given.sample_rate_hz * self.code_s)
         num_codes = math.ceil(len(given.pcm) / samples)
         padded = np.zeros(num_codes * samples, np.float32)
         padded[: len(given.pcm)] = given.pcm[: len(padded)]
         loudness = np.sqrt(np.square(padded.reshape(num_codes, samples)).mean(-1))
         loud = np.flatnonzero(loudness > QUIET * loudness.max())
+        again, until = (seconds / self.code_s for seconds in given.open_s)
         if not len(loud):
-            return 0.0, float(num_codes)
-        usual = USUAL_SILENCE_S / self.code_s
-        return max(0.0, loud[0] - usual), min(float(num_codes), loud[-1] + 1 + usual)
+            return Recorded(0.0, float(num_codes), again, until)
+        first, stop = loud[0] + HEARD_BEFORE_S / self.code_s, loud[-1] + 1 + DYING_AWAY_S / self.code_s
+        return Recorded(float(first), min(float(stop), float(num_codes)), again, until)
 
 
 def as_edits(canvas: Canvas, given: Sequence[Given], encoders: Encoders) -> tuple[Edit, ...]:

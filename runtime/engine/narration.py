@@ -8,13 +8,14 @@ find out which word it is in.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from runtime.codecs.text import TextCodec
 from runtime.codecs.vocabulary import END_OF_SPEECH, TURN_END, TURN_START, Vocabulary
 from runtime.diffusion.canvas import Canvas, Slot
-from runtime.engine.recipe import PROMPT, Recipe, SlotRecipe
+from runtime.engine.recipe import PROMPT, Recipe, Recorded, SlotRecipe
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,20 @@ class Narration:
     stop: float
     length: int
 
-    def between(self, first: float, stop: float, length: int) -> "Narration":
-        """The same words and the silence around them, in the same proportions, over [first, stop) of `length` codes."""
-        scale = (stop - first) / max(1, self.length)
-        return Narration(self.tokens, first + self.starts * scale, first + self.stop * scale, length)
+    def along(self, recorded: Recorded, length: int) -> "Narration":
+        """The same words along a recording of `length` codes, in their proportions, but whole words where it is open.
+
+        The tokens between which it is opened are those that would begin nearest to there.
+        """
+        words = torch.cat([self.starts, torch.tensor([self.stop])]) - self.starts[0]
+        places = recorded.first + words * (recorded.stop - recorded.first) / max(1.0, float(words[-1]))
+        again = int((places[:-1] - recorded.again).abs().argmin())
+        until = again + 1 + int((places[again + 1 :] - recorded.until).abs().argmin())
+        anchors = {0: recorded.first, len(places) - 1: recorded.stop, again: recorded.again, until: recorded.until}
+        known = sorted(anchors)
+        fixed = torch.tensor([anchors[index] for index in known]).cummax(0).values
+        moved = np.interp(places.numpy(), places[known].numpy(), fixed.numpy()).astype(np.float32)
+        return Narration(self.tokens, torch.from_numpy(moved[:-1]), float(moved[-1]), length)
 
     @property
     def said(self) -> Tensor:
@@ -112,7 +123,7 @@ class Narrator:
                 continue
             narration = self.timing.narration(canvas.token_ids[places].tolist())
             if numbers.recorded is not None:
-                narration = narration.between(*numbers.recorded, length=slot.length - 1)
+                narration = narration.along(numbers.recorded, length=slot.length - 1)
             if not self._lies_along(canvas, slot, narration):
                 end = self.vocabulary[END_OF_SPEECH]
                 canvas = forbid_ends(narrated(canvas, slot, places, narration, end), slot)

@@ -25,6 +25,19 @@ class Adaptive:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """Where the words of a given recording lie, in codes: all in [first, stop), those said anew in [again, until).
+
+    What is said anew is taken to be whole words.
+    """
+
+    first: float
+    stop: float
+    again: float
+    until: float
+
+
+@dataclass(frozen=True)
 class SlotRecipe:
     """How one slot is laid out and filled.
 
@@ -47,7 +60,7 @@ class SlotRecipe:
         weighed against each other in one step, and its length follows from them.
     says: whose words a speech slot says and along which it lies: PROMPT, what the user wrote, or the name of an earlier
         text slot. None: it says what it likes.
-    recorded: of a slot that keeps a part of a given recording, from which code to which its words lie in it.
+    recorded: of a slot that keeps a part of a given recording, where its words lie in it.
     position_stride: None: a token takes the next position in line; a number: the slot lies along the speech rows of
         the prompt, this many rotary positions a token.
     stands_for_speech: once it is known what was said, the slots behind it that are not spoken are filled as if that
@@ -77,7 +90,7 @@ class SlotRecipe:
     lead: str = ""
     choices: tuple[str, ...] = ()
     says: str | None = None
-    recorded: tuple[float, float] | None = None
+    recorded: Recorded | None = None
     position_stride: float | None = None
     stands_for_speech: bool = False
 

@@ -1,12 +1,14 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runtime.codecs.text import TextCodec
 from runtime.codecs.vocabulary import END_OF_SPEECH, Vocabulary
 from runtime.diffusion.canvas import Canvas
 from runtime.engine.narration import Narration, Narrator, Timing
 from runtime.engine.prompt import EncodedTurn, lay_out
-from runtime.engine.recipe import PROMPT, Recipe, SlotRecipe
+from runtime.engine.recipe import PROMPT, Recipe, Recorded, SlotRecipe
 from tests.support.tiny_model import SENTENCES
 
 SPEECH = SlotRecipe("speech", "speech", length=60, steps=2, says=PROMPT)
@@ -48,10 +50,35 @@ def test_times_that_were_measured_need_not_be_whole() -> None:
 
 def test_words_are_laid_along_a_recording_that_is_slower() -> None:
     narration = Timing(torch.tensor([[2.0, 2.0]]), (1.0, 1.0)).narration([0, 0])
-    stretched = narration.between(2, 14, length=20)
-    assert stretched.starts.tolist() == [4, 8]
-    assert (stretched.stop, stretched.length) == (12, 20)
+    stretched = narration.along(Recorded(2, 14, again=8, until=14), length=20)
+    assert stretched.starts.tolist() == [2, 8]
+    assert (stretched.stop, stretched.length) == (14, 20)
     assert len(stretched.said) == 20
+
+
+def test_what_is_said_anew_is_whole_words_wherever_it_is_open() -> None:
+    narration = Timing(torch.tensor([[2.0, 2.0]]), (1.0, 1.0)).narration([0] * 5)
+    moved = narration.along(Recorded(1, 11, again=5.7, until=7.4), length=12)
+    assert moved.starts.tolist() == pytest.approx([1, 3.35, 5.7, 7.4, 9.2])
+    assert moved.stop == 11
+    everything = narration.along(Recorded(1, 11, again=0, until=12), length=12)
+    assert (float(everything.starts[0]), everything.stop) == (0, 12)
+    assert (everything.starts.diff() > 0).all()
+
+
+@given(
+    st.lists(st.floats(0.5, 9), min_size=1, max_size=8),
+    st.tuples(*(st.floats(0, 60) for _ in range(4))).map(sorted),
+)
+def test_words_never_go_back(durations: list[float], places: list[float]) -> None:
+    tokens = list(range(len(durations)))
+    narration = Timing(torch.tensor(durations)[:, None].expand(-1, 2), (1.0, 1.0)).narration(tokens)
+    first, again, until, stop = places
+    moved = narration.along(Recorded(first, stop, again, until), length=60)
+    bounds = [*moved.starts.tolist(), moved.stop]
+    assert bounds == sorted(bounds)
+    assert bounds[0] >= first - 1e-3
+    assert bounds[-1] <= stop + 1e-3
 
 
 def test_what_is_pinned_stays_when_the_words_are_known(narrator: Narrator) -> None:
