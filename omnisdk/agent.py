@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
 from omnisdk.agent_events import (
@@ -16,8 +16,10 @@ from omnisdk.agent_events import (
     LiveEvent,
     ModelRequest,
     Progress,
-    tell_output,
 )
+from omnisdk.agent_turn import Parts, Tell, Turn
+from omnisdk.asking import answer_settings
+from omnisdk.canvas import Canvas
 from omnisdk.client import AsyncClient, Client
 from omnisdk.conversation import Conversation, PartLike, ToolCall
 from omnisdk.errors import OmniError
@@ -26,7 +28,7 @@ from omnisdk.media import Speech
 from omnisdk.protocol.settings import OutputModality
 from omnisdk.response import Response
 from omnisdk.session import AsyncSession
-from omnisdk.settings import AnswerKeywords, NumberKeywords, SessionKeywords
+from omnisdk.settings import GenerationSettings, NumberKeywords, SessionKeywords
 from omnisdk.structured import OutputType
 from omnisdk.tools import Tool, ToolContext, ToolError, tool
 
@@ -39,7 +41,6 @@ MAX_HANDOFFS = 8
 TRANSFER = "transfer_to_"
 Out = TypeVar("Out", covariant=True)
 NewOut = TypeVar("NewOut")
-Parts = tuple[PartLike, ...]
 Approve = Callable[[ToolCall], Awaitable[bool] | bool]
 
 
@@ -56,16 +57,14 @@ class Hooks:
         self.turn: Moments[Parts, AgentResult[Any]] = Moments()
 
 
-Tell = Callable[[Any], None]
-
-
 class Agent(Generic[Out]):
     """`Agent(client, "You run a house.", tools=[set_light])`; `await agent.run("lights off")`, or `run_sync`.
 
     output: what the answer holds (["text", "image"]), or a type: the agent's output is then of that type, whatever
-    tools were called on the way. handoffs: agents that may be given the turn; name, description: how others know this
+    tools were called on the way. canvas: how its answers are laid out, in the place of output, once no tool is called;
+    `run(canvas=...)` for one turn. handoffs: agents that may be given the turn; name, description: how others know this
     one. approve: asked before a tool that needs approval; without it such a tool is declined. max_rounds: of tool
-    calls in one run. Further settings are those of every answer, as in `client.session`.
+    calls in one run. Further settings are those of every answer, as in `client.session`. Raises SettingsError.
     """
 
     @overload
@@ -76,6 +75,7 @@ class Agent(Generic[Out]):
         *,
         tools: Sequence[Tool] = (),
         output: Sequence[OutputModality] | None = None,
+        canvas: Canvas | None = None,
         handoffs: Sequence[Agent[object]] = (),
         name: str = "agent",
         description: str = "",
@@ -105,6 +105,7 @@ class Agent(Generic[Out]):
         *,
         tools: Sequence[Tool] = (),
         output: Sequence[OutputModality] | type[object] | None = None,
+        canvas: Canvas | None = None,
         handoffs: Sequence[Agent[object]] = (),
         name: str = "agent",
         description: str = "",
@@ -119,6 +120,7 @@ class Agent(Generic[Out]):
         self.description: str = description
         self.tools: tuple[Tool, ...] = tuple(tools)
         self.handoffs: tuple[Agent[object], ...] = tuple(handoffs)
+        self.canvas: Canvas | None = canvas
         self.hook: Hooks = Hooks()
         self._client, self._approve, self._max_rounds = client, approve, max_rounds
         plain = output is None or isinstance(output, str | Sequence)
@@ -126,42 +128,60 @@ class Agent(Generic[Out]):
         self._settings = cast(SessionKeywords, settings)
         if output is not None and self._form is None:
             self._settings["output"] = cast(Sequence[OutputModality], output)
+        self._check_canvas(canvas)
         _check_names(self)
 
     def __repr__(self) -> str:
         return f"Agent({self.name!r})"
 
     async def run(
-        self, *parts: PartLike, conversation: Conversation | None = None, deps: object = None
+        self,
+        *parts: PartLike,
+        conversation: Conversation | None = None,
+        deps: object = None,
+        canvas: Canvas | None = None,
     ) -> AgentResult[Out]:
         """Say something and see it through: tools are called until the model answers.
 
-        conversation: to go on with. deps: for tools that take a ToolContext. Raises OmniError after too many rounds.
+        conversation: to go on with. deps: for tools that take a ToolContext. canvas: how the answer of this turn is
+        laid out, in the place of the agent's own. Raises OmniError after too many rounds.
         """
         self._check_async("await agent.run(...)", "run_sync")
-        return await self._turn(parts, conversation, deps, _nobody)
+        return await self._turn(parts, conversation, deps, _nobody, canvas)
 
     def stream(
-        self, *parts: PartLike, conversation: Conversation | None = None, deps: object = None
+        self,
+        *parts: PartLike,
+        conversation: Conversation | None = None,
+        deps: object = None,
+        canvas: Canvas | None = None,
     ) -> AsyncGenerator[AgentEvent[Out], None]:
         """`run`, seen as it happens: partials of every answer, calls before and after, and the result at the end.
 
         Leaving the loop cancels the rest.
         """
         self._check_async("agent.stream(...)", "stream_sync")
-        return self._stream(parts, conversation, deps)
+        return self._stream(parts, conversation, deps, canvas)
 
     def run_sync(
-        self, *parts: PartLike, conversation: Conversation | None = None, deps: object = None
+        self,
+        *parts: PartLike,
+        conversation: Conversation | None = None,
+        deps: object = None,
+        canvas: Canvas | None = None,
     ) -> AgentResult[Out]:
         """`run` for a program without an event loop."""
-        return self._sync_client().call(lambda _: self._turn(parts, conversation, deps, _nobody))
+        return self._sync_client().call(lambda _: self._turn(parts, conversation, deps, _nobody, canvas))
 
     def stream_sync(
-        self, *parts: PartLike, conversation: Conversation | None = None, deps: object = None
+        self,
+        *parts: PartLike,
+        conversation: Conversation | None = None,
+        deps: object = None,
+        canvas: Canvas | None = None,
     ) -> Iterator[AgentEvent[Out]]:
         """`stream` for a program without an event loop."""
-        return self._sync_client().iterate(self._stream(parts, conversation, deps))
+        return self._sync_client().iterate(self._stream(parts, conversation, deps, canvas))
 
     def live(
         self,
@@ -204,10 +224,10 @@ class Agent(Generic[Out]):
     # One turn
 
     async def _stream(
-        self, parts: Parts, conversation: Conversation | None, deps: object
+        self, parts: Parts, conversation: Conversation | None, deps: object, canvas: Canvas | None
     ) -> AsyncGenerator[AgentEvent[Out], None]:
         told: asyncio.Queue[Any] = asyncio.Queue()
-        turn = asyncio.create_task(self._turn(parts, conversation, deps, told.put_nowait))
+        turn = asyncio.create_task(self._turn(parts, conversation, deps, told.put_nowait, canvas))
         turn.add_done_callback(lambda _: told.put_nowait(None))
         try:
             while (event := await told.get()) is not None:
@@ -223,14 +243,17 @@ class Agent(Generic[Out]):
             await asyncio.gather(turn, return_exceptions=True)
 
     async def _turn(
-        self, parts: Parts, conversation: Conversation | None, deps: object, tell: Tell
+        self, parts: Parts, conversation: Conversation | None, deps: object, tell: Tell, canvas: Canvas | None
     ) -> AgentResult[Any]:
+        self._check_canvas(canvas)
+
         async def taken(parts: Parts) -> AgentResult[Any]:
             opening = conversation if conversation is not None else Conversation(system=self.instructions or None)
             agent: Agent[object] = self
             before: tuple[Called, ...] = ()
             for _ in range(MAX_HANDOFFS):
-                result = await _Turn(agent, deps, tell, before).run(opening, parts)
+                layout = canvas if canvas is not None else agent.canvas
+                result = await Turn(agent, deps, tell, layout, before).run(opening, parts)
                 if isinstance(result, AgentResult):
                     return result
                 tell(Handoff(result.agent))
@@ -257,6 +280,10 @@ class Agent(Generic[Out]):
     def _check_async(self, what: str, instead: str) -> None:
         if isinstance(self._client, Client):
             raise OmniError(f"this agent belongs to a Client; {what} needs an AsyncClient, or use {instead}")
+
+    def _check_canvas(self, canvas: Canvas | None) -> None:
+        """Raises SettingsError for one that this agent cannot answer on."""
+        answer_settings(GenerationSettings(output=self._form), canvas)
 
     @property
     def form(self) -> OutputType[object] | None:
@@ -307,67 +334,6 @@ class Agent(Generic[Out]):
     async def _allows(self, call: ToolCall) -> bool:
         """Whether a call that needs approval may be made."""
         return self._approve is not None and await awaited(self._approve(call))
-
-
-@dataclass(frozen=True)
-class _Transfer:
-    """The turn is another agent's now."""
-
-    agent: Agent[object]
-    conversation: Conversation
-    called: tuple[Called, ...]
-
-
-class _Turn:
-    """What one agent does of a turn."""
-
-    def __init__(self, agent: Agent[object], deps: object, tell: Tell, called: tuple[Called, ...]) -> None:
-        self._agent, self._deps, self._tell = agent, deps, tell
-        self._called = list(called)
-
-    async def run(self, opening: Conversation, parts: Parts) -> AgentResult[Any] | _Transfer:
-        agent = self._agent
-        async with agent.open_session(opening) as session:
-            if parts:
-                await session.send(*parts)
-            told = session.conversation
-            response = await self._answer(session, first=True)
-            for _ in range(agent.max_rounds):
-                if agent.form is not None and response.output is not None:
-                    return self._result(response.output, response, session)
-                if not response.tool_calls and agent.form is None:
-                    return self._result(response.text, response, session)
-                successor = agent.successor(response)
-                if successor is not None:
-                    return _Transfer(successor, told, tuple(self._called))
-                for call in response.tool_calls:
-                    await self._call(session, call)
-                response = await self._answer(session, first=False)
-        raise OmniError(f"the model called tools {agent.max_rounds} times and gave no answer; allow more max_rounds")
-
-    def _result(self, output: Any, response: Response, session: AsyncSession) -> AgentResult[Any]:
-        return AgentResult(output, response, session.conversation, tuple(self._called), self._agent)
-
-    async def _answer(self, session: AsyncSession, first: bool) -> Response:
-        """Tools are offered first; a form is filled when none is called any more."""
-        form, offered = self._agent.form, self._agent.tools or self._agent.handoffs
-        own: AnswerKeywords = {} if first else {"tool_choice": "auto"}
-        if form is not None and not (first and offered):
-            own = {"output": form}
-
-        async def answered(request: ModelRequest) -> Response:
-            response = session.respond(**request.settings)
-            self._tell(response)
-            return await response
-
-        return await self._agent.hook.response.run(ModelRequest(session.conversation, own), answered)
-
-    async def _call(self, session: AsyncSession, call: ToolCall) -> None:
-        self._tell(call)
-        called = await self._agent.made(call, self._deps, self._tell)
-        self._called.append(called)
-        self._tell(called)
-        await tell_output(session, called)
 
 
 def _transfer(agent: Agent[object]) -> Tool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from omnisdk.canvas import Canvas
 from omnisdk.conversation import Conversation, ToolCall, ToolResult
 from omnisdk.errors import ResponseFailed
 from omnisdk.media import Image, Speech
@@ -46,10 +47,11 @@ class Handoff:
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What a model is about to answer, and the settings that hold for this answer."""
+    """What a model is about to answer, the settings that hold for this answer, and how it is laid out."""
 
     conversation: Conversation
     settings: AnswerKeywords = field(default_factory=AnswerKeywords)
+    canvas: Canvas | None = None
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,8 @@ class Live:
     ) -> None:
         if agent.form is not None:
             raise SettingsError("an agent whose output is a type cannot talk; leave output out, or use run(...)")
+        if agent.canvas is not None:
+            raise SettingsError("an agent whose answers are laid out on a canvas cannot talk; give run(canvas=...) one")
         self.conversation: Conversation = (
             conversation if conversation is not None else Conversation(system=agent.instructions or None)
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import StrEnum
 
 import numpy as np
@@ -15,7 +16,7 @@ from omnisdk.conversation import Conversation, Text, ToolCall, ToolResult
 from omnisdk.editing import Box
 from omnisdk.errors import OmniError, SettingsError
 from omnisdk.hooks import Stopped
-from omnisdk.media import Image
+from omnisdk.media import Image, Speech
 from omnisdk.partials import Partial
 from omnisdk.response import Response
 from omnisdk.settings import GenerationSettings
@@ -23,6 +24,7 @@ from omnisdk.structured import OutputError
 from omnisdk.tools import ToolContext, ToolError, tool
 from runtime.engine.given import GivenImage, GivenText
 from runtime.engine.request import ImagePart, TextPart
+from tests.support.fake_devices import FakeSpeaker
 from tests.support.live_server import serving
 from tests.support.scripted_engine import ScriptedEngine
 
@@ -142,9 +144,15 @@ async def test_a_picture_from_a_tool_is_shown_to_the_model(client: AsyncClient, 
 
 
 async def test_a_model_that_only_calls(client: AsyncClient) -> None:
-    agent = Agent(client, tools=[stop_timer], tool_choice="required", max_rounds=1)
+    agent = Agent(client, tools=[stop_timer], max_rounds=1)
+    agent.hook.response.before(lambda request: replace(request, settings={"tool_choice": "required"}))
     with pytest.raises(OmniError, match="called tools 1 times"):
         await agent.run("x")
+
+
+async def test_an_answer_after_the_last_round_that_is_allowed(client: AsyncClient) -> None:
+    result = await Agent(client, tools=[stop_timer], tool_choice="required", max_rounds=1).run("x")
+    assert (result.text, len(result.tool_calls)) == ("it is done", 1)
 
 
 async def test_the_wrong_kind_of_client(client: AsyncClient) -> None:
@@ -247,6 +255,47 @@ class TestOutputOfAType:
             client.session(output=Order)
         with pytest.raises(SettingsError, match="built-in function print"):
             await client.ask("x", output=print)  # type: ignore[call-overload]
+
+
+class TestCanvas:
+    async def test_of_one_turn_after_the_tools(self, client: AsyncClient, engine: ScriptedEngine) -> None:
+        picture = Image(np.zeros((8, 8, 3), np.uint8), mask=Box(0, 0, 4, 4))
+        agent = Agent(client, tools=[stop_timer])
+        result = await agent.run("stop the timer and draw", canvas=Canvas(Text("a {mask}"), picture))
+        assert [called.output for called in result.tool_calls] == ["stopped"]
+        assert engine.submitted[-1].given[0] == GivenText("text", ("a ", ""))
+        assert result.image is not None
+        await agent.run("hello")
+        assert not engine.submitted[-1].given  # of that turn alone
+
+    async def test_of_all_answers_of_an_agent(self, client: AsyncClient, engine: ScriptedEngine) -> None:
+        seen = []
+        agent = Agent(client, canvas=Canvas(Text("a {mask}")))
+        agent.hook.response.before(lambda request: seen.append(request.canvas))
+        *_, result = [event async for event in agent.stream("what is it?")]
+        assert isinstance(result, AgentResult)
+        assert engine.submitted[-1].given == (GivenText("text", ("a ", "")),)
+        assert seen == [agent.canvas]
+        await agent.run("and this?", canvas=Canvas(Text("two {mask}")))
+        assert engine.submitted[-1].given == (GivenText("text", ("two ", "")),)
+
+    async def test_what_it_cannot_be_with(self, client: AsyncClient, engine: ScriptedEngine) -> None:
+        canvas = Canvas(Text("a {mask}"))
+        with pytest.raises(SettingsError, match="leave out output"):
+            Agent(client, output=bool, canvas=canvas)  # type: ignore[call-overload]
+        with pytest.raises(SettingsError, match="came with a prompt"):
+            Agent(client, canvas=Canvas(Text("a {mask}"), prompt="x"))
+        with pytest.raises(SettingsError, match="leave out output"):
+            await Agent(client, output=bool).run("x", canvas=canvas)
+        with pytest.raises(SettingsError, match="cannot talk"):
+            Agent(client, canvas=canvas).live(Speech.from_pcm(np.ones(24000, np.int16), 24000), FakeSpeaker())
+        assert not engine.submitted
+
+    def test_without_an_event_loop(self, server: tuple[str, ScriptedEngine], engine: ScriptedEngine) -> None:
+        with Client(server[0]) as omni:
+            Agent(omni).run_sync("x", canvas=Canvas(Text("a {mask}")))
+            list(Agent(omni).stream_sync("x", canvas=Canvas(Text("a {mask}"))))
+        assert [len(request.given) for request in engine.submitted] == [1, 1]
 
 
 class TestStream:
