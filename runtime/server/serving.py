@@ -31,11 +31,15 @@ def bind(host: str, port: int, settings: ServerSettings) -> socket.socket:
     if not settings.keys and not _is_loopback(host):
         raise BindError(f"{host} can be reached by others and no API key is set; set one, or listen on 127.0.0.1")
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as problem:
         raise BindError(
             f"cannot listen on {host} port {port} ({problem.strerror or problem}); choose another port, or 0 for any"
         ) from problem
+    # Every socket accepted here has it too. asyncio sets it only where it has bound the listener itself; without it an
+    # event waits until the client has acknowledged the one before, 40 ms where the client says nothing meanwhile.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def url_of(listener: socket.socket) -> str:

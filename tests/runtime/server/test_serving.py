@@ -12,6 +12,13 @@ def test_port_0_is_any_free_one() -> None:
         assert url_of(listener) == f"ws://127.0.0.1:{listener.getsockname()[1]}"
 
 
+def test_no_event_waits_until_the_one_before_is_acknowledged() -> None:
+    with bind("127.0.0.1", 0, ServerSettings()) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_port_in_use_says_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
