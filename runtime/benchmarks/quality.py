@@ -13,7 +13,8 @@ import click
 import torch
 
 from runtime.engine.model import EMBEDDED, load_model
-from runtime.evaluation.presets import RULES, Outcome, Rule, Trial
+from runtime.evaluation.presets import RULES
+from runtime.evaluation.trials import Outcome, Rule, Trial
 from runtime.training.data.fetch import cache_folder
 
 PRESET = Rule("preset", {})  # the recipe as it is
@@ -62,6 +63,7 @@ def quality(folder: Path | None, cache: Path, num: int, threads: int, json_file:
     torch.set_num_threads(threads)
     try:
         trial = Trial(load_model(folder or EMBEDDED), cache, num)
+        trial.check(JUDGED_HERE)
         figures = measure_quality(trial)
     except (OSError, RuntimeError) as error:  # drawings, speech or the judge are missing; the message says what to do
         raise click.ClickException(str(error)) from None

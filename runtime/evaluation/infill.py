@@ -41,6 +41,11 @@ def gap_in(caption: str, rng: random.Random) -> tuple[str, ...]:
     return caption[: word.start()], caption[word.end() :]
 
 
+def without_words(caption: str) -> tuple[str, ...]:
+    """The pieces of a caption around all its colours and numbers."""
+    return tuple(re.split(rf"\b(?:{WORDS})\b", caption))
+
+
 def infill_picture(card: ReportCard) -> None:
     """The left or the right half of a picture painted anew, with the request beside it."""
     scenes = [scene for scene in card.scenes(4 * card.num) if scene.layout == "single"][: card.num]

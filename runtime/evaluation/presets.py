@@ -1,67 +1,33 @@
-"""What steps buy: each task by many commit rules, its score beside its cost; `omni eval presets`.
-
-Presets are chosen here, so nothing here is held out: pictures of training combinations, utterances of the training
-voices. What the chosen presets are worth is `omni eval quality`'s business.
-"""
+"""What steps buy: each task by many commit rules, its score beside its cost; `omni eval presets`."""
 
 import json
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
-from runtime.engine.denoising import DenoisingEngine
-from runtime.engine.model import EMBEDDED, OmniModel, load_model
-from runtime.engine.output import Finished
-from runtime.engine.recipe import Recipe
-from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
-from runtime.evaluation.answers import answer_all, slot_of
-from runtime.evaluation.image_probe import load_probe
+from runtime.engine.model import EMBEDDED, load_model
 from runtime.evaluation.judges import recogniser_of
-from runtime.evaluation.picture_checks import judge_pictures
 from runtime.evaluation.published.errors import SetupError
-from runtime.evaluation.published.recogniser import Recogniser
-from runtime.evaluation.published.transcripts import whisper_normaliser
-from runtime.evaluation.report_card import speech_part
-from runtime.evaluation.voices import in_silence
-from runtime.evaluation.word_errors import word_error_rate
-from runtime.executors.executor import ForwardItem
-from runtime.executors.in_process import InProcessExecutor
-from runtime.models.backbone import Backbone
-from runtime.training.data.drawings import DRAWN_STYLE, load_drawings
+from runtime.evaluation.trials import Outcome, Rule, Trial
 from runtime.training.data.fetch import FetchError, cache_folder
-from runtime.training.data.scenes import blank, render
-from runtime.training.data.speech import load_utterances
-from runtime.training.world import Scene, describe, questions, random_scene, request_to_draw
 
 MOST_LOST = 0.01  # of the score of one token a step that a preset may lose
+ALONE = 5  # answers of a rule that are waited for with nothing beside them
+BOUNDS = {"threshold": (0.5, 0.7, 0.9), "entropy_bound": (0.1, 0.5, 2.0), "certain_answer": (0.3, 0.6, 0.9)}
+HEARD_BOUNDS = {"stable_prefix": (0.1, 0.3)}
+COLUMNS = 4  # of panels
 
 
-@dataclass(frozen=True)
-class Rule:
-    """Numbers of a slot that are tried out. `name` is what the curve is called it lies on."""
-
-    name: str
-    numbers: Mapping[str, Any]
-
-    def put_into(self, recipe: Recipe, slot_name: str) -> Recipe:
-        """The recipe with these numbers in one of its slots, and nothing behind that slot."""
-        slots = recipe.slots[: 1 + [slot.name for slot in recipe.slots].index(slot_name)]
-        slots = tuple(replace(slot, **self.numbers) if slot.name == slot_name else slot for slot in slots)
-        return replace(recipe, slots=slots)
-
-
-def _rules(length: int, steps: Sequence[int], **common: Any) -> tuple[Rule, ...]:
+def _rules(
+    length: int, steps: Sequence[int], bounds: Mapping[str, Sequence[float]] = BOUNDS, **common: Any
+) -> tuple[Rule, ...]:
     """One token a step first, the schedule with fewer steps, and the rules that fill more where they are sure."""
     plain = {"commit": "schedule", **common}  # whatever the recipe has
     few = tuple(Rule("schedule", {"steps": n, **plain}) for n in steps)
-    bounds = {"threshold": (0.5, 0.7, 0.9), "entropy_bound": (0.1, 0.5, 2.0), "certain_answer": (0.3, 0.6, 0.9)}
     ruled = tuple(
         Rule(rule, {"steps": length, "commit": rule, "commit_bound": bound, **common})
         for rule, some in bounds.items()
@@ -70,155 +36,28 @@ def _rules(length: int, steps: Sequence[int], **common: Any) -> tuple[Rule, ...]
     return (Rule("one a step", {"steps": length, "schedule": "linear", **plain}), *few, *ruled)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """One rule in one task.
-
-    score: 0 … 1. gflop: of the forward passes of an
-    answer. passes: forward passes of an answer, guided ones twice.
-    """
-
-    task: str
-    rule: str
-    numbers: Mapping[str, Any]
-    score: float
-    num: int
-    gflop: float
-    passes: float
-    steps: float
+def _schedules(*steps: int) -> tuple[Rule, ...]:
+    """The first is what the others are compared with."""
+    return tuple(Rule("schedule", {"steps": n, "commit": "schedule"}) for n in steps)
 
 
-class CountingExecutor(InProcessExecutor):
-    """Counts the floating-point operations of its passes, and the passes by canvas."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        super().__init__(backbone, "float32")
-        self.flop, self.canvases = 0, 0
-        self._known: dict[tuple[int, ...], int] = {}  # by shape, since counting is slower than computing
-
-    def forward(self, items: Sequence[ForwardItem]) -> list[Tensor]:
-        scores: list[Tensor] = []
-        for item in items:
-            shape = (len(item.canvas), len(item.rows), *item.vocabulary)
-            if shape in self._known:
-                scores += super().forward([item])
-            else:
-                with FlopCounterMode(display=False) as counter:
-                    scores += super().forward([item])
-                self._known[shape] = int(counter.get_total_flops())
-            self.flop += self._known[shape]
-        self.canvases += len(items)
-        return scores
-
-
-Ask = Callable[[], list[tuple[tuple[Part, ...], Any]]]
-Score = Callable[[Sequence[Finished], Sequence[Any], str], float]
-
-
-class Trial:
-    """Runs rules on the same questions. num: answers a rule. recogniser: hears what is said, where that is tried."""
-
-    def __init__(self, model: OmniModel, cache: Path, num: int, recogniser: Recogniser | None = None) -> None:
-        self.model, self.cache, self.num, self._recogniser = model, cache, num, recogniser
-        self.drawings, self.probe = load_drawings(cache), load_probe(cache)
-        self.probe.recognise([blank((0, 0, 0))])  # what it lacks is said now and not when everything has been drawn
-        rng = random.Random(11)
-        self.scenes: list[Scene] = [random_scene(rng) for _ in range(num)]
-
-    def outcome(self, task: str, rule: Rule) -> Outcome:
-        slot, ask, score = self._parts_of(task)
-        recipe = rule.put_into(self.model.recipes[task], slot)
-        executor = CountingExecutor(self.model.backbone)
-        engine = DenoisingEngine(self.model, executor)
-        turns = ask()
-        try:
-            answers = answer_all(
-                engine,
-                [
-                    GenerationRequest(str(i), (Turn("user", parts),), recipe, seed=i)
-                    for i, (parts, _) in enumerate(turns)
-                ],
-            )
-        finally:
-            engine.close()
-        num, found = len(answers), score(answers, [truth for _, truth in turns], slot)
-        return Outcome(
-            task=task,
-            rule=rule.name,
-            numbers=dict(rule.numbers),
-            score=found,
-            num=num,
-            gflop=executor.flop / num / 1e9,
-            passes=executor.canvases / num,
-            steps=sum(answer.steps for answer in answers) / num,
-        )
-
-    def _parts_of(self, task: str) -> tuple[str, Ask, Score]:
-        """The slot that is tried out, what is asked, and how the answers are scored."""
-        if task == "text_to_image":
-            return "image", self._wishes, self._score_pictures
-        if task == "image_to_text":
-            return "text", self._questions, self._score_replies
-        if task == "text_to_speech":
-            return "speech", self._sentences, self._score_speech
-        return "transcript", self._utterances, self._score_transcripts
-
-    def _wishes(self) -> list[tuple[tuple[Part, ...], Any]]:
-        rng = random.Random(12)
-        return [((TextPart(request_to_draw(scene, rng)),), scene) for scene in self.scenes]
-
-    def _score_pictures(self, answers: Sequence[Finished], scenes: Sequence[Scene], slot: str) -> float:
-        """Share of the things asked for that the probe recognises."""
-        pictures = [picture for answer in answers if (picture := slot_of(answer, slot).image) is not None]
-        verdicts = judge_pictures(scenes, pictures, self.probe)
-        rights = [right for verdict in verdicts for right in verdict.things]
-        return sum(rights) / len(rights)
-
-    def _questions(self) -> list[tuple[tuple[Part, ...], Any]]:
-        rng = random.Random(13)
-        asked: list[tuple[tuple[Part, ...], Any]] = []
-        for scene in self.scenes:
-            question = rng.choice(questions(scene, rng))
-            parts = (ImagePart(render(scene, self.drawings, DRAWN_STYLE)), TextPart(question.text))
-            asked.append((parts, question.answer))
-        return asked
-
-    def _score_replies(self, answers: Sequence[Finished], truths: Sequence[str], slot: str) -> float:
-        """Share that is right to the letter."""
-        return sum(slot_of(a, slot).text == truth for a, truth in zip(answers, truths, strict=True)) / len(truths)
-
-    def _utterances(self) -> list[tuple[tuple[Part, ...], Any]]:
-        chosen = random.Random(14).sample(load_utterances("train", self.cache), self.num)
-        return [((speech_part(utterance),), utterance.text) for utterance in chosen]
-
-    def _score_transcripts(self, answers: Sequence[Finished], truths: Sequence[str], slot: str) -> float:
-        return _words_right(truths, [slot_of(answer, slot).text or "" for answer in answers])
-
-    def _sentences(self) -> list[tuple[tuple[Part, ...], Any]]:
-        rng = random.Random(15)
-        return [((TextPart(text := describe(scene, rng)),), text) for scene in self.scenes]
-
-    def _score_speech(self, answers: Sequence[Finished], truths: Sequence[str], slot: str) -> float:
-        """Share of words that the recogniser understands."""
-        assert self._recogniser is not None
-        normalise, sounds = whisper_normaliser(), [slot_of(answer, slot).speech for answer in answers]
-        said = [in_silence(SpeechPart(sound.pcm, sound.sample_rate_hz)) for sound in sounds if sound is not None]
-        heard = [normalise(self._recogniser.write_down(speech)) for speech in said]
-        return _words_right([normalise(truth) for truth in truths], heard)
-
-
-def _words_right(truths: Sequence[str], heard: Sequence[str]) -> float:
-    """Share of words that is right: 1 minus the word error rate, no less than 0."""
-    return max(0.0, 1 - word_error_rate(zip(truths, heard, strict=True)))
+def _heard_early(steps: int) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(rule, {"steps": steps, "commit": rule, "commit_bound": bound})
+        for rule, some in HEARD_BOUNDS.items()
+        for bound in some
+    )
 
 
 TEXT_RULES = _rules(16, (1, 2, 4, 8))
-SPEECH_RULES = tuple(Rule("schedule", {"steps": n}) for n in (48, 1, 2, 4, 8, 12, 24))  # the most first
 RULES: Mapping[str, tuple[Rule, ...]] = {
-    "text_to_image": _rules(100, (4, 6, 8, 12, 16, 24, 48)),
+    "text_to_image": _rules(100, (2, 4, 6, 8, 12, 16, 24, 48), {"threshold": (0.5, 0.7, 0.9), "entropy_bound": (2.0,)}),
+    "speech_to_image": _schedules(24, 1, 2, 4, 8, 12),
     "image_to_text": TEXT_RULES,
     "speech_to_text": TEXT_RULES,
-    "text_to_speech": SPEECH_RULES,
+    "text_to_speech": (*_schedules(48, 1, 2, 4, 8, 12, 24), *_heard_early(12), *_heard_early(24)),
+    "infill_text": _schedules(16, 1),  # one or two positions are open, which are filled in as many steps or in one
+    "infill_picture": _schedules(24, 1, 2, 4, 8, 12),
 }
 
 
@@ -229,40 +68,53 @@ def best_of(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def plot(outcomes: Mapping[str, Sequence[Outcome]], path: Path) -> None:
-    """A panel a task: score over cost, a line a rule."""
+    """A panel a task: score over denoise steps, a line a rule, with the bounds of the schedule."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(outcomes), figsize=(4.6 * len(outcomes), 3.6), squeeze=False)
-    for axis, (task, found) in zip(axes[0], outcomes.items(), strict=True):
+    rows = -(-len(outcomes) // COLUMNS)
+    columns = min(COLUMNS, len(outcomes))
+    figure, axes = pyplot.subplots(rows, columns, figsize=(4.2 * columns, 3.4 * rows), squeeze=False)
+    for axis in axes.flat[len(outcomes) :]:
+        axis.set_axis_off()
+    for axis, (task, found) in zip(axes.flat, outcomes.items(), strict=False):
         for name in dict.fromkeys(one.rule for one in found):
-            own = sorted((one for one in found if one.rule == name), key=lambda one: one.gflop)
-            axis.plot([one.gflop for one in own], [one.score for one in own], marker="o", ms=4, label=name)
-        chosen = best_of(found)
-        axis.scatter([chosen.gflop], [chosen.score], s=120, facecolors="none", edgecolors="black", label="chosen")
-        axis.set(xscale="log", xlabel="GFLOP an answer", ylabel="score", ylim=(0, 1), title=task.replace("_", " "))
+            own = sorted((one for one in found if one.rule == name), key=lambda one: one.steps)
+            steps = [one.steps for one in own]
+            axis.plot(steps, [one.score for one in own], marker="o", ms=4, label=name)
+            if name == "schedule":
+                axis.fill_between(steps, [one.low for one in own], [one.high for one in own], alpha=0.15)
+        axis.set(xscale="log", xlabel="denoise steps of an answer", ylabel="score", ylim=(0, 1.02))
+        axis.set_title(task.replace("_", " "), fontsize=10)
         axis.minorticks_off()
-    axes[0][0].legend(fontsize=7, loc="lower right")
+        axis.legend(fontsize=7, loc="lower right")
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
 
 
+HEAD = ("task", "rule", "numbers", "score", "95 %", "n", "steps", "GFLOP an answer", "passes", "seconds", "first sound")
+
+
 def as_table(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
-    """Markdown, the chosen rule of each task in bold."""
-    lines = ["| task | rule | numbers | score | n | GFLOP an answer | passes |", "|---|---|---|---|---|---|---|"]
-    for task, found in outcomes.items():
+    """Markdown, the cheapest rule of each task that loses hardly anything in bold."""
+    rows = [HEAD, ("---",) * len(HEAD)]
+    for found in outcomes.values():
         chosen = best_of(found)
-        for one in found:
-            numbers = ", ".join(f"{name} {value}" for name, value in one.numbers.items() if name != "commit")
-            rule = f"**{one.rule}**" if one is chosen else one.rule
-            lines.append(
-                f"| {task} | {rule} | {numbers} | {one.score:.1%} | {one.num} | {one.gflop:.2f} | {one.passes:.1f} |"
-            )
-    return "\n".join(lines) + "\n"
+        rows += [_row(one, chosen=one is chosen) for one in found]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _row(one: Outcome, *, chosen: bool) -> tuple[str, ...]:
+    numbers = ", ".join(f"{name} {value}" for name, value in one.numbers.items() if name != "commit")
+    waits = ("" if seconds is None else f"{seconds:.2f} s" for seconds in (one.wait_s, one.first_sound_s))
+    rule = f"**{one.rule}**" if chosen else one.rule
+    bounds = f"{one.low:.1%} – {one.high:.1%}"
+    costs = (f"{one.steps:.1f}", f"{one.gflop:.2f}", f"{one.passes:.1f}")
+    return (one.task, rule, numbers, f"{one.score:.1%}", bounds, str(one.num), *costs, *waits)
 
 
 @dataclass(frozen=True)
@@ -274,6 +126,14 @@ class Kept:
     def of(self, task: str, rule: Rule, num: int) -> Outcome | None:
         wanted = (task, rule.name, dict(rule.numbers), num)
         return next((one for one in self.outcomes if (one.task, one.rule, one.numbers, one.num) == wanted), None)
+
+    def of_others(self, tasks: Sequence[str]) -> dict[str, list[Outcome]]:
+        """By task, those of tasks that are not among `tasks`."""
+        found: dict[str, list[Outcome]] = {}
+        for one in self.outcomes:
+            if one.task not in tasks:
+                found.setdefault(one.task, []).append(one)
+        return found
 
 
 def read_outcomes(path: Path | None) -> Kept:
@@ -302,7 +162,8 @@ def write_outcomes(outcomes: Mapping[str, Sequence[Outcome]], path: Path | None)
     "--json",
     "json_file",
     type=click.Path(path_type=Path),
-    help="also write the figures here, one by one; those that are here already are not measured again",
+    help="also write the figures here, one by one; those that are here already are not measured again, and those of "
+    "other tasks stay",
 )
 def presets(
     folder: Path | None,
@@ -317,17 +178,18 @@ def presets(
     """Measure what each commit rule costs and what it loses."""
     torch.set_num_threads(threads)
     model = load_model(folder or EMBEDDED)
-    chosen = tasks or [task for task in RULES if task in model.recipes]
     try:  # what is lacking is said now and not when everything else has been measured
-        recogniser = recogniser_of("tiny.en", cache) if "text_to_speech" in chosen else None
+        recogniser = recogniser_of("tiny.en", cache) if not tasks or "text_to_speech" in tasks else None
     except (SetupError, FetchError) as error:
         raise click.ClickException(f"{error}; or leave speech out with --task") from error
     trial = Trial(model, cache, num, recogniser)
+    chosen = tasks or [task for task in RULES if trial.tasks[task].recipe in model.recipes]
+    trial.check(chosen)
     kept = read_outcomes(json_file)
-    outcomes: dict[str, list[Outcome]] = {}
+    outcomes = kept.of_others(chosen)
     for task in chosen:
         for rule in RULES[task]:
-            one = kept.of(task, rule, num) or trial.outcome(task, rule)
+            one = kept.of(task, rule, num) or trial.outcome(task, rule, ALONE)
             outcomes.setdefault(task, []).append(one)
             write_outcomes(outcomes, json_file)
             click.echo(f"{task:<16} {rule.name:<16} {rule.numbers}  {one.score:.1%}  {one.gflop:.2f} GFLOP")

@@ -2,7 +2,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runtime.benchmarks.quality import measure_quality
-from runtime.evaluation.presets import Outcome, Rule
+from runtime.evaluation.trials import Outcome, Rule
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "text_to_image": (Rule("one a step", {"steps": 100}),),
