@@ -284,20 +284,21 @@ class SessionRules:
             )
         match item:
             case Message():
-                self._check_message(item)
+                self.check_message(item)
             case FunctionCall():
                 _check_arguments(item.arguments)
             case FunctionCallOutput():
                 self._check_call_id(item.call_id)
         _check_told(_as_told(item), "item")
 
-    def _check_message(self, item: Message) -> None:
+    def check_message(self, item: Message, path: str = "item") -> None:
+        """Whether it holds what its role may say. path: where it stands in its event."""
         if not item.content:
             raise ProtocolError(
-                "the item has no content; give at least one part", code=errors.INVALID_VALUE, param="item.content"
+                "the item has no content; give at least one part", code=errors.INVALID_VALUE, param=f"{path}.content"
             )
         for index, part in enumerate(item.content):
-            self._check_part(item.role, part, f"item.content[{index}]")
+            self._check_part(item.role, part, f"{path}.content[{index}]")
 
     def _check_call_id(self, call_id: str) -> None:
         calls = [str(item.call_id) for item in self.items if isinstance(item, FunctionCall)]
@@ -455,12 +456,12 @@ class SessionRules:
         _check_tools(self.with_own(wanted), "response")
         _check_audio(wanted.audio, "response.audio")
         _check_prompt(wanted.prompt, "response")
-        _check_told(wanted.metadata, "response.metadata")
+        _check_metadata(wanted.metadata, "response.metadata")
 
     def check_fork(self, metadata: dict[str, str] | None) -> None:
         """Whether an answer may be gone on with twice."""
         self.check_side_room()
-        _check_told(metadata, "metadata")
+        _check_metadata(metadata, "metadata")
 
     def check_side_room(self) -> None:
         """Whether one more response may be made outside of the conversation."""
@@ -493,7 +494,7 @@ class SessionRules:
                 read.append(self.items[known])
             else:
                 if isinstance(item, Message):
-                    self._check_message(item)
+                    self.check_message(item, f"response.input[{index}]")
                 read.append(msgspec.structs.replace(item, id=self._new_id("item")))
         return read
 
@@ -589,6 +590,28 @@ def _check_told(told: object, param: str) -> None:
             code=errors.INVALID_VALUE,
             param=param,
         )
+
+
+def _check_metadata(metadata: dict[str, str] | msgspec.UnsetType | None, param: str) -> None:
+    pairs = metadata or {}
+    if len(pairs) > limits.MAX_METADATA_PAIRS:
+        raise ProtocolError(
+            f"{len(pairs)} pairs came; metadata takes at most {limits.MAX_METADATA_PAIRS}; leave some out",
+            code=errors.INVALID_VALUE,
+            param=param,
+        )
+    for key, value in pairs.items():
+        for what, text, most in (
+            ("key", key, limits.MAX_METADATA_KEY_LENGTH),
+            ("value", value, limits.MAX_METADATA_VALUE_LENGTH),
+        ):
+            if len(text) > most:
+                raise ProtocolError(
+                    f"key {key[:32]!r}: a {what} of {len(text)} characters came; metadata takes at most {most}; "
+                    "shorten it",
+                    code=errors.INVALID_VALUE,
+                    param=param,
+                )
 
 
 def _check_belongs_to_one(omni: OmniSettings) -> None:

@@ -7,9 +7,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from omnisdk.protocol import changes, errors, events, limits
-from omnisdk.protocol.audio import Encoding
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import InputAudio, InputImage, Item, Message
+from omnisdk.protocol.session import SessionRules
 from runtime.engine.changes import Change, Dated, Editing, Finalizing, Record, Reseeding, Steering, Tuning
 from runtime.engine.edits import Edit
 from runtime.engine.request import Part, TextPart, Turn
@@ -41,10 +41,10 @@ async def steering_of(
     wanted: changes.Steer,
     turns: Sequence[Turn],
     opened: tuple[Edit, ...] | None,
-    encoding: Encoding,
+    rules: SessionRules,
     path: str = "steer",
 ) -> Steering:
-    """turns: those that are answered now. encoding: of speech in the input. Raises ProtocolError."""
+    """turns: those that are answered now. rules: what the input may hold. Raises ProtocolError."""
     if (wanted.instructions is None) == (wanted.input is None):
         raise _refused("give either instructions, the request in other words, or input, the turn anew", path)
     if wanted.instructions is not None:
@@ -53,22 +53,25 @@ async def steering_of(
                 f"{len(wanted.instructions)} characters came; at most {limits.MAX_TEXT_LENGTH} are taken",
                 f"{path}.instructions",
             )
+        if not wanted.instructions.strip():
+            raise _refused("the instructions are empty; say what the answer is to be", f"{path}.instructions")
         media = tuple(part for part in turns[-1].parts if not isinstance(part, TextPart))
         parts: tuple[Part, ...] = (*media, TextPart(wanted.instructions))
     else:
-        parts = await _read(wanted.input or [], encoding, f"{path}.input")
+        parts = await _read(wanted.input or [], rules, f"{path}.input")
     asked = (*turns[:-1], replace(turns[-1], parts=parts))
     return Steering(asked, wanted.bound, opened, told_as=_without_media(wanted))
 
 
-async def _read(items: Sequence[Item], encoding: Encoding, path: str) -> tuple[Part, ...]:
+async def _read(items: Sequence[Item], rules: SessionRules, path: str) -> tuple[Part, ...]:
     for index, item in enumerate(items):
         if not isinstance(item, Message) or item.role != "user":
             raise _refused("an answer is steered by what the user says; send user messages", f"{path}[{index}]")
-    read = [await read_item(item, encoding, f"{path}[{index}]") for index, item in enumerate(items)]
+        rules.check_message(item, f"{path}[{index}]")
+    read = [await read_item(item, rules.input_encoding, f"{path}[{index}]") for index, item in enumerate(items)]
     parts = tuple(part for own in read for part in own)
-    if not parts:
-        raise _refused("the input holds nothing; send a user message with a part at least", path)
+    if not any(part.text.strip() if isinstance(part, TextPart) else part for part in parts):
+        raise _refused("the input holds nothing; send a user message that says or shows something", path)
     return parts
 
 
@@ -91,18 +94,18 @@ def _bare(item: Item) -> Item:
 
 
 async def changes_of(
-    wanted: Sequence[changes.CanvasChange] | UnsetType, turns: Sequence[Turn], encoding: Encoding, path: str
+    wanted: Sequence[changes.CanvasChange] | UnsetType, turns: Sequence[Turn], rules: SessionRules, path: str
 ) -> tuple[Dated, ...]:
     """Those that a response is begun with. turns: what it answers. Raises ProtocolError."""
     dated: list[Dated] = []
     for index, one in enumerate(() if wanted is UNSET else wanted):
-        change = await _change_of(one, turns, encoding, f"{path}[{index}]")
+        change = await _change_of(one, turns, rules, f"{path}[{index}]")
         turns = change.turns if isinstance(change, Steering) else turns
         dated.append(Dated(one.at_step, change))
     return tuple(dated)
 
 
-async def _change_of(one: changes.CanvasChange, turns: Sequence[Turn], encoding: Encoding, path: str) -> Change:
+async def _change_of(one: changes.CanvasChange, turns: Sequence[Turn], rules: SessionRules, path: str) -> Change:
     match one:
         case changes.EditChange(edits=edits):
             if not edits:
@@ -117,7 +120,7 @@ async def _change_of(one: changes.CanvasChange, turns: Sequence[Turn], encoding:
         case changes.SteerChange(steer=steer):
             places = enumerate(steer.opened or ())
             opened = tuple(_opened(place, f"{path}.steer.opened[{index}]") for index, place in places)
-            return await steering_of(steer, turns, None if steer.opened is None else opened, encoding, f"{path}.steer")
+            return await steering_of(steer, turns, None if steer.opened is None else opened, rules, f"{path}.steer")
 
 
 def _placed(edit: changes.CanvasEdit, path: str) -> Edit:

@@ -229,7 +229,7 @@ class Responses:
         return items, parts
 
     async def _changes(self, omni: OmniSettings, turns: Sequence[Turn]) -> tuple[Dated, ...]:
-        return await changes_of(omni.changes, turns, self._rules.input_encoding, "response.omni.changes")
+        return await changes_of(omni.changes, turns, self._rules, "response.omni.changes")
 
     def _instructions(self, wanted: ResponseSettings) -> list[Turn]:
         own, general = wanted.instructions, self._rules.settings.instructions
@@ -347,9 +347,26 @@ class Responses:
         second.heard(first)
         second.finalized = False
         second.asked = first.asked_until(event.at_step)
-        second.begin()
         seed = secrets.randbits(SEED_BITS) if event.seed is None else event.seed
-        self._bridge.fork(first.plan.response.id, response.id, seed, self._take_output, event.at_step)
+        take = partial(self._take_fork, second, event)
+        self._bridge.fork(first.plan.response.id, response.id, seed, take, event.at_step)
+
+    def _take_fork(self, second: Answer, event: events.OmniCanvasFork, output: EngineOutput) -> None:
+        """The engine alone knows which steps it keeps: a fork that cannot be is refused, and no response begins."""
+        if isinstance(output, Finished) and not second.slots:
+            self._withdraw(second)
+            param = "canvas_id" if event.at_step is None else "at_step"
+            reason = output.error or "the server ends"
+            self._answer_change(ProtocolError(reason, code=errors.FORK_REFUSED, param=param), event.event_id)
+            return
+        if isinstance(output, Started):
+            self._within_outbox(second.begin)
+        self._take_output(output)
+
+    def _withdraw(self, answer: Answer) -> None:
+        """One that was never told."""
+        del self._answers[answer.plan.response.id]
+        self._rules.end_response(answer.plan.response.id)
 
     def _forked(self, event: events.OmniCanvasFork) -> Answer:
         over = next((answer for answer in self._past if answer.plan.canvas_id == event.canvas_id), None)
@@ -377,7 +394,7 @@ class Responses:
         if event.steer.opened is not None:
             board = answer.board(self._model)
             opened = await asyncio.to_thread(opened_by, event.steer.opened, board, "steer.opened")
-        steering = await steering_of(event.steer, answer.turns, opened, self._rules.input_encoding)
+        steering = await steering_of(event.steer, answer.turns, opened, self._rules)
         response_id = answer.plan.response.id
 
         def told(reply: Reply) -> None:
@@ -419,11 +436,17 @@ class Responses:
         self, reply: Reply, done: events.ServerEvent, code: str, param: str | None, event_id: str | None
     ) -> None:
         """Called on the event loop, by the bridge."""
+        if reply.error is None:
+            self._within_outbox(lambda: self._outbox.put(done))
+        else:
+            self._answer_change(ProtocolError(reply.error, code=code, param=param), event_id)
+
+    def _answer_change(self, error: ProtocolError, event_id: str | None) -> None:
+        self._within_outbox(lambda: self._tell_error(error, event_id))
+
+    def _within_outbox(self, tell: Callable[[], None]) -> None:
         try:
-            if reply.error is None:
-                self._outbox.put(done)
-            else:
-                self._tell_error(ProtocolError(reply.error, code=code, param=param), event_id)
+            tell()
         except OutboxFullError:
             self._on_overflow()
 
@@ -445,10 +468,7 @@ class Responses:
             self._end(answer, output)
 
     def _tell(self, answer: Answer, output: EngineOutput) -> None:
-        try:
-            answer.take(output)
-        except OutboxFullError:
-            self._on_overflow()
+        self._within_outbox(lambda: answer.take(output))
 
     def _end(self, answer: Answer, finished: Finished) -> None:
         del self._answers[answer.plan.response.id]
@@ -466,11 +486,8 @@ class Responses:
 
     def _tell_limits(self) -> None:
         limits = self._account.told()
-        try:
-            if limits is not None:
-                self._outbox.put(limits)
-        except OutboxFullError:
-            self._on_overflow()
+        if limits is not None:
+            self._within_outbox(lambda: self._outbox.put(limits))
 
     def _keep(self, answer: Answer) -> None:
         """For forks; of too many the oldest is let go."""

@@ -12,7 +12,7 @@ from runtime.codecs.image import decode_image
 from runtime.evaluation.picture_checks import background_of
 from runtime.training.world import BACKGROUNDS
 from tests.support.embedded import serving_embedded
-from tests.support.wire_client import Event, WireClient, connected
+from tests.support.wire_client import Event, WireClient, connected, text_item
 
 BLUE, GREEN = "draw a cat on a blue background", "draw a cat on a green background"
 
@@ -118,6 +118,10 @@ def test_steering_that_makes_no_sense_is_refused_and_the_answer_goes_on(client: 
         ({}, "either instructions"),
         ({"instructions": "x", "input": []}, "either instructions"),
         ({"input": []}, "holds nothing"),
+        ({"input": [text_item("x" * 40_000)]}, "40000 characters of text came"),
+        ({"instructions": ""}, "instructions are empty"),
+        ({"instructions": " \n"}, "instructions are empty"),
+        ({"input": [text_item("  ")]}, "input holds nothing"),
         ({"instructions": GREEN, "opened": [{"slot": "image", "positions": [100]}]}, "position 100"),
         ({"instructions": GREEN, "opened": [{"slot": "sound", "positions": [0]}]}, "no slot 'sound'"),
     ):

@@ -568,6 +568,36 @@ class TestFork:
         error = omni.refused({"type": "omni.canvas.fork", "canvas_id": "nix"})
         assert (error["code"], error["param"]) == ("canvas_edit_not_active", "canvas_id")
 
+    def test_a_step_that_was_not_kept_is_refused_and_no_response_begins(self, omni: WireClient) -> None:
+        omni.say("a cat")
+        steps = omni.answer(omni={"steps": 4, "partials": "off"})["usage"]["omni"]["steps"]
+        fork = {"type": "omni.canvas.fork", "canvas_id": omni.of_type("omni.canvas.created")[0]["canvas_id"]}
+        for _ in range(9):  # one more than responses beside the conversation at once: none of these holds a place
+            error = omni.refused(fork | {"at_step": 99, "event_id": "mine"})
+            assert (error["code"], error["param"], error["event_id"]) == ("canvas_fork_refused", "at_step", "mine")
+            assert f"step 99 came; steps 0 to {steps} are kept" in error["message"]
+        assert len(omni.of_type("response.created")) == 1
+        assert omni.ask(fork | {"at_step": 2}, "response.done")["response"]["status"] == "completed"
+
+    @pytest.mark.parametrize(
+        ("metadata", "said"),
+        [
+            ({f"key{n}": "" for n in range(17)}, "17 pairs came; metadata takes at most 16"),
+            ({"k" * 65: ""}, "a key of 65 characters came; metadata takes at most 64"),
+            ({"k": "v" * 513}, "a value of 513 characters came; metadata takes at most 512"),
+        ],
+    )
+    def test_metadata_is_bounded_as_that_of_any_response(
+        self, omni: WireClient, metadata: dict[str, str], said: str
+    ) -> None:
+        omni.say("a cat")
+        omni.answer(omni={"steps": 2})
+        canvas_id = omni.of_type("omni.canvas.created")[0]["canvas_id"]
+        error = omni.refused({"type": "omni.canvas.fork", "canvas_id": canvas_id, "at_step": 1, "metadata": metadata})
+        assert (error["code"], error["param"], said in error["message"]) == ("invalid_value", "metadata", True)
+        error = omni.refused({"type": "response.create", "response": {"metadata": metadata}})
+        assert (error["param"], said in error["message"]) == ("response.metadata", True)
+
 
 class TestBesideTheConversation:
     def test_a_response_of_its_own(self, client: WireClient, engine: ScriptedEngine) -> None:
