@@ -25,9 +25,10 @@ Put = Callable[..., Awaitable[None]]
 
 @dataclass(frozen=True)
 class HeardItem:
-    """What the model took a spoken item for."""
+    """What the model took a spoken part of an item for."""
 
     item_id: str
+    content_index: int
     words: str
 
 
@@ -86,11 +87,11 @@ class Answering:
         return ended
 
     async def _tell_heard(self, heard: HeardItem) -> None:
-        self._rules.note_transcript(heard.item_id, 0, heard.words)
+        self._rules.note_transcript(heard.item_id, heard.content_index, heard.words)
         await self._put(
             events.ConversationItemInputAudioTranscriptionCompleted(
                 item_id=heard.item_id,
-                content_index=0,
+                content_index=heard.content_index,
                 transcript=heard.words,
                 usage=events.SpeechDuration(seconds=0),
             )
@@ -136,27 +137,51 @@ class Answering:
         return [items.OutputText(text=text)] if text else []
 
     async def _tell_partials(self, answer: Say) -> int:
-        """The text as it is unmasked, from the left. How many letters are known at the end."""
+        """The text as it is unmasked, from the left, and the picture from its top. How many letters are known then."""
         text, known = answer.text, 0
         for step in range(1, STEPS + 1):
             if await self._paused(answer.lasts_s / STEPS):
                 break
             known = len(text) * step // STEPS
-            if self._rules.opted_in and text:
-                await self._put(*self._partial(text, known, step))
+            if self._rules.opted_in and (text or answer.image):
+                await self._put(*self._partial(answer, known, step))
         return known
 
-    def _partial(self, text: str, known: int, step: int) -> list[events.ServerEvent]:
+    def _partial(self, answer: Say, known: int, step: int) -> list[events.ServerEvent]:
+        ratio = step / STEPS
+        shown = [self._words(answer.text, known)] if answer.text else []
+        painted = [self._painted(answer.image, step)] if answer.image else []
+        slots = {name: ratio for name, told in (("text", shown), ("image", painted)) if told}
+        progress = events.OmniProgress(
+            response_id=self._place["response_id"], step=step, steps=STEPS, unmasked_ratio=ratio, eta_ms=0, slots=slots
+        )
+        return [*shown, *painted, progress]
+
+    def _words(self, text: str, known: int) -> events.OmniTextPartial:
         spans = [
             events.Span(start=0, end=known, masked=False, confidence=1.0),
             events.Span(start=known, end=len(text), masked=True, confidence=0.0),
         ]
-        response_id, ratio = self._place["response_id"], step / STEPS
-        shown = events.OmniTextPartial(response_id=response_id, slot="text", text=text, spans=spans)
-        progress = events.OmniProgress(
-            response_id=response_id, step=step, steps=STEPS, unmasked_ratio=ratio, eta_ms=0, slots={"text": ratio}
+        return events.OmniTextPartial(response_id=self._place["response_id"], slot="text", text=text, spans=spans)
+
+    def _painted(self, image: Image, step: int) -> events.OmniImagePartial:
+        width, height = image.size
+        known = [row < step for row in range(STEPS) for _ in range(STEPS)]  # a row of cells a step
+        return events.OmniImagePartial(
+            response_id=self._place["response_id"],
+            slot="image",
+            step=step,
+            steps=STEPS,
+            partial_image_index=step - 1,
+            width=width,
+            height=height,
+            mime="image/png",
+            partial_image_b64=image.png,
+            rows=STEPS,
+            columns=STEPS,
+            mask=[int(not cell) for cell in known],
+            confidence=[float(cell) for cell in known],
         )
-        return [shown, progress]
 
     async def _tell_speech(self, answer: Say, speech: Speech) -> list[items.ContentPart]:
         rate_hz = self._encoding.rate_hz

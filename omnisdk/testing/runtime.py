@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import TypeVar
 
 from websockets.asyncio.server import ServerConnection
 
+from omnisdk.errors import OmniError
 from omnisdk.media import Image, Speech
 from omnisdk.protocol.events import ServerEvent
-from omnisdk.testing.script import Call, Emit, Expect, ExpectResult, Fail, Hear, Say, Script, Vanish
+from omnisdk.testing.script import Call, Emit, Expect, ExpectImage, ExpectResult, Fail, Hear, Say, Script, Vanish
 from omnisdk.testing.serving import SocketServer
 from omnisdk.testing.session import ScriptedSession
+
+T = TypeVar("T")
 
 
 class ScriptedRuntime(SocketServer):
@@ -28,18 +32,36 @@ class ScriptedRuntime(SocketServer):
 
     def expect(self, words: str) -> ScriptedRuntime:
         """The user has written something with these words in it."""
-        self._script.add(Expect(words))
+        self._script.add(Expect(_given(words, str, 'words; pictures with expect_image(...), speech with hear("...")')))
         return self
 
-    def hear(self, words: str) -> ScriptedRuntime:
-        """The user has spoken; words: what the model heard."""
-        self._script.add(Hear(words))
+    def expect_image(self, image: Image | None = None) -> ScriptedRuntime:
+        """The user has shown a picture, or a tool has; image: this one, as far as JPEG may change it."""
+        self._script.add(ExpectImage(image if image is None else _given(image, Image, "Image(...)")))
+        return self
+
+    def hear(self, words: str, speech: Speech | None = None) -> ScriptedRuntime:
+        """The user has spoken; words: what the model heard. speech: what was to be said, at any rate of samples.
+
+        A turn that was cut at its silence is still the same speech.
+        """
+        self._script.add(Hear(words, speech if speech is None else _given(speech, Speech, "Speech(...)")))
         return self
 
     def expect_tool_result(self, output: str) -> ScriptedRuntime:
         """A tool has given something with this text in it."""
         self._script.add(ExpectResult(output))
         return self
+
+    @property
+    def shown(self) -> list[Image]:
+        """All pictures that came, in their order."""
+        return list(self._script.shown)
+
+    @property
+    def spoken(self) -> list[Speech]:
+        """All that was spoken, turn by turn."""
+        return list(self._script.spoken)
 
     def emit(self, *events: ServerEvent) -> ScriptedRuntime:
         """Tell these events of `omnisdk.protocol.events` as they are, before the next answer."""
@@ -52,7 +74,8 @@ class ScriptedRuntime(SocketServer):
     ) -> ScriptedRuntime:
         """Answer with words, a picture, speech. lasts_s: how long it takes to be made, so that it can be cut short.
 
-        Where the client wants speech and none is given, a hum stands for it, 60 ms a letter.
+        Words and a picture form in four partials. Where the client wants speech and none is given, a hum stands for it,
+        60 ms a letter.
         """
         self._script.add(Say(text, image, speech, lasts_s))
         return self
@@ -78,6 +101,12 @@ class ScriptedRuntime(SocketServer):
 
     async def _session(self, socket: ServerConnection) -> None:
         await ScriptedSession(self._script, socket).run()
+
+
+def _given(value: T, kind: type[T], instead: str) -> T:
+    if not isinstance(value, kind):
+        raise OmniError(f"{value!r} came to be expected; give {instead}")
+    return value
 
 
 def scripted_runtime() -> Iterator[ScriptedRuntime]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from omnisdk.media import Image, Speech
 from omnisdk.protocol.events import ServerEvent
+from omnisdk.testing.likeness import apart, unlike
 
 
 class ScriptError(AssertionError):
@@ -22,10 +23,18 @@ class Expect:
 
 
 @dataclass(frozen=True)
+class ExpectImage:
+    """The user shows a picture; image: this one, None for any."""
+
+    image: Image | None = None
+
+
+@dataclass(frozen=True)
 class Hear:
-    """The user spoke; words: what the model takes it for."""
+    """The user spoke; words: what the model takes it for. speech: what was said, None for anything."""
 
     words: str
+    speech: Speech | None = None
 
 
 @dataclass(frozen=True)
@@ -69,20 +78,23 @@ class Vanish:
 
 
 Answer = Say | Call | Fail | Vanish
-Step = Expect | Hear | ExpectResult | Emit | Answer
+Wanted = Expect | ExpectImage | Hear | ExpectResult
+Step = Wanted | Emit | Answer
 
 
 @dataclass(frozen=True)
 class Said:
-    """What came since the answer before. written: of each item; spoken: how many turns; results: of tools."""
+    """What came since the answer before. written: of each item; spoken, shown: of the user; results: of tools."""
 
-    written: Sequence[str]
-    spoken: int
-    results: Sequence[str]
+    written: Sequence[str] = ()
+    spoken: Sequence[Speech] = ()
+    results: Sequence[str] = ()
+    shown: Sequence[Image] = ()
 
     def __str__(self) -> str:
         came = [f"{list(self.written)}"] if self.written else []
-        came += [f"{self.spoken} spoken"] if self.spoken else []
+        came += [f"{len(self.spoken)} spoken"] if self.spoken else []
+        came += [f"{len(self.shown)} shown"] if self.shown else []
         came += [f"tool results {list(self.results)}"] if self.results else []
         return ", ".join(came) or "nothing"
 
@@ -103,6 +115,8 @@ class Script:
         self._steps: deque[Step] = deque()
         self._problems: list[str] = []
         self._num_answers = 0
+        self.shown: list[Image] = []  # all that came, of every session
+        self.spoken: list[Speech] = []
 
     def add(self, step: Step) -> None:
         self._steps.append(step)
@@ -140,12 +154,27 @@ class Script:
         return Next(Fail(self._problems[-1]))
 
 
-def _missing(step: Expect | Hear | ExpectResult, said: Said) -> str | None:
+def _missing(step: Wanted, said: Said) -> str | None:
     match step:
         case Expect() if not any(step.words in words for words in said.written):
             return f"the user to say {step.words!r}"
+        case ExpectImage(image):
+            return _missing_picture(image, said.shown)
         case Hear() if not said.spoken:
             return f"the user to speak ({step.words!r})"
+        case Hear(words, speech) if speech is not None:
+            told = [problem for came in said.spoken if (problem := unlike(speech, came)) is not None]
+            wanted = (
+                f"the user to speak as recorded ({words!r}, {speech.duration_s:.2f} s; heard was {'; '.join(told)})"
+            )
+            return wanted if len(told) == len(said.spoken) else None
         case ExpectResult() if not any(step.output in output for output in said.results):
             return f"a tool to give {step.output!r}"
     return None
+
+
+def _missing_picture(image: Image | None, shown: Sequence[Image]) -> str | None:
+    if not shown:
+        return f"the user to show {image or 'a picture'}"
+    told = [problem for came in shown if image is not None and (problem := apart(image, came)) is not None]
+    return f"the user to show this {image} (shown was {'; '.join(told)})" if len(told) == len(shown) else None

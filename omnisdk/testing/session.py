@@ -11,12 +11,14 @@ import websockets
 from websockets.asyncio.server import ServerConnection
 
 from omnisdk.conversation import item_from_wire, spoken_words
+from omnisdk.media import Image, Speech
 from omnisdk.protocol import events, items, wire
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.session import Placed, SessionRules, new_session_settings
 from omnisdk.protocol.settings import OMNI_VERSION, ResponseSettings
 from omnisdk.testing.answering import Answering, HeardItem
 from omnisdk.testing.ears import Ears
+from omnisdk.testing.media_in import MediaIn
 from omnisdk.testing.script import Said, Script, Vanish
 
 MODEL = "scripted"
@@ -30,7 +32,7 @@ class ScriptedSession:
         opted_in = socket.subprotocol == OMNI_VERSION
         settings = new_session_settings(new_id("sess"), MODEL)
         self._rules = SessionRules(settings, new_id, opted_in=opted_in, speaks=True)
-        self._ears = Ears(self._rules.input)
+        self._ears, self._media = Ears(self._rules.input), MediaIn(self._rules, script)
         self._turn_id = ""  # of the item of the turn that is being spoken
         self._answered: set[str | None] = set()  # items that were there when an answer began
         self._answering: Answering | None = None
@@ -71,9 +73,13 @@ class ScriptedSession:
                 self._rules.clear_audio()
                 await self._put(events.InputAudioBufferCleared())
             case events.InputAudioBufferCommit():
-                await self._tell_committed(self._rules.commit_audio().placed)
+                await self._tell_committed(self._media.committed(self._rules.commit_audio()))
+            case events.OmniImageBufferAppend():
+                self._media.see(event.image)
+            case events.OmniImageBufferClear():
+                self._media.see(None)
             case events.ConversationItemCreate():
-                await self._tell_placed(self._rules.add_item(event.item, event.previous_item_id))
+                await self._tell_placed(self._media.placed(event.item, event.previous_item_id))
             case events.ConversationItemDelete():
                 self._rules.delete_item(event.item_id)
                 await self._put(events.ConversationItemDeleted(item_id=event.item_id))
@@ -108,7 +114,8 @@ class ScriptedSession:
                     self._stop("turn_detected")
                 continue
             await self._put(events.InputAudioBufferSpeechStopped(audio_end_ms=at_ms, item_id=self._turn_id))
-            await self._tell_committed(self._rules.commit_audio(self._turn_id, until_ms=at_ms).placed)
+            committed = self._rules.commit_audio(self._turn_id, until_ms=at_ms)
+            await self._tell_committed(self._media.committed(committed))
             if settings.create_response:
                 self._begin(ResponseSettings())
 
@@ -142,28 +149,41 @@ class ScriptedSession:
             return
         except Exception:  # a fault of the script's or of ours: the test is to see it
             self._script.note(f"the scripted runtime failed: {traceback.format_exc()}")
+            self._socket.transport.abort()  # nobody is to wait for the answer
             raise
 
     async def _tell_answer(self, wanted: ResponseSettings, response_id: str) -> None:
-        said, heard_item = self._said()
+        said, heard_at = self._said()
         following = self._script.next(said)
         self._answered |= {item.id for item in self._rules.items}
         await self._put(*following.told)
         if isinstance(following.answer, Vanish):
             self._socket.transport.abort()
             return
-        heard = HeardItem(heard_item, following.heard) if heard_item and following.heard is not None else None
+        heard = None if heard_at is None or following.heard is None else HeardItem(*heard_at, following.heard)
         self._answering = Answering(self._rules, self._put, wanted, response_id, new_id)
         await self._answering.tell(following.answer, heard)
 
-    def _said(self) -> tuple[Said, str | None]:
-        """What was said since the last answer began, and the id of the last spoken item of it."""
+    def _said(self) -> tuple[Said, tuple[str, int] | None]:
+        """What was said since the last answer began; the item of the last that was spoken, and which part of it."""
         fresh = [item for item in self._rules.items if item.id not in self._answered]
         results = [item.output for item in fresh if isinstance(item, items.FunctionCallOutput)]
         messages = [item for item in fresh if isinstance(item, items.Message) and item.role == "user"]
-        spoken = [item for item in messages if any(isinstance(part, items.InputAudio) for part in item.content)]
         written = [words for item in messages if (words := " ".join(spoken_words(item_from_wire(item))))]
-        return Said(written, len(spoken), results), str(spoken[-1].id) if spoken else None
+        spoken = [
+            (str(item.id), index)
+            for item in messages
+            for index, part in enumerate(item.content)
+            if isinstance(part, items.InputAudio)
+        ]
+        media = self._media.of(messages)
+        said = Said(
+            written,
+            [part for part in media if isinstance(part, Speech)],
+            results,
+            [part for part in media if isinstance(part, Image)],
+        )
+        return said, spoken[-1] if spoken else None
 
     def _stop(self, reason: str) -> None:
         if self._answering is not None:

@@ -10,6 +10,7 @@ from omnisdk.errors import ConnectionLost, OmniError, ResponseFailed, ServerErro
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import events
 from omnisdk.testing import ScriptedRuntime, ScriptError
+from omnisdk.testing.answering import Answering
 from omnisdk.tools import tool
 
 TONE = Speech(np.zeros(24_000, np.int16), sample_rate_hz=24_000)
@@ -154,6 +155,16 @@ async def test_a_stock_client_is_served(scripted: ScriptedRuntime) -> None:
                 break
     assert words == "hi there"
     await client.close()
+
+
+def test_its_own_failure_ends_the_answer_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Answering, "tell", None)
+    with ScriptedRuntime() as scripted, Client(scripted.url) as omni:
+        scripted.say("ok")
+        with pytest.raises(ConnectionLost):
+            omni.ask("hello")
+    with pytest.raises(ScriptError, match="the scripted runtime failed"):
+        scripted.verify()
 
 
 def test_before_it_runs() -> None:
