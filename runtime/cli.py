@@ -64,6 +64,8 @@ def serve(ready_json: bool, **options: object) -> None:
     with installed("runtime"):
         from runtime.server import serving
         from runtime.server.app import create_app
+        from runtime.server.heap import share_one_heap
+    share_one_heap()
     server_settings = server_settings_of(settings)
     try:
         # Before the model is read, so that a port in use is told at once.

@@ -13,6 +13,7 @@ from runtime.engine.denoising import DenoisingEngine
 from runtime.engine.model import EMBEDDED, load_model
 from runtime.executors.scripted import ScriptedExecutor
 from runtime.server.app import create_app
+from runtime.server.heap import share_one_heap
 from runtime.server.model_card import ModelCard, PictureShape
 from runtime.server.serving import Server, bind, url_of
 from runtime.server.settings import ServerSettings
@@ -24,6 +25,7 @@ SAID = "two red apples on a blue background"
 
 def serve_script() -> None:
     """Everything but the network's passes is real: the socket, the rules, the engine, the sampler, the telling."""
+    share_one_heap()
     model = load_model(EMBEDDED)
     settings = ServerSettings(max_sessions=MAX_SESSIONS, max_asset_bytes=KEPT_PICTURES_BYTES)
     said = model.text.encode(SAID)
