@@ -290,11 +290,11 @@ TRAINING_STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "image-decoder": ("runtime.training.image_decoder", ()),
     "speech-encoder": ("runtime.training.speech_encoder", ()),
     "heard": ("runtime.training.heard", ()),
-    "backbone-pictures": ("runtime.training.backbone", ("pictures",)),
     "sentences": ("runtime.training.data.voice", ()),
     "speech-codec": ("runtime.training.speech_codec", ()),
     "harmonic-vocoder": ("runtime.training.harmonic_vocoder", ()),
     "speech-codes": ("runtime.training.speech_codes", ()),
+    "backbone-pictures": ("runtime.training.backbone", ("pictures",)),
     "backbone-spoken": ("runtime.training.backbone", ("spoken",)),
     "backbone-talking": ("runtime.training.backbone", ("talking",)),
     "package": ("runtime.training.package", ()),
@@ -308,7 +308,7 @@ def train(stage: str, arguments: tuple[str, ...]) -> None:
     """Make the embedded model again, from nothing.
 
     STAGE is `all`, or one of drawings, speech, text, image-tokenizer, pictures, image-decoder, speech-encoder, heard,
-    backbone-pictures, sentences, speech-codec, harmonic-vocoder, speech-codes, backbone-spoken, backbone-talking,
+    sentences, speech-codec, harmonic-vocoder, speech-codes, backbone-pictures, backbone-spoken, backbone-talking,
     package, in this order. Each goes on where it was stopped.
     ARGUMENTS go to the stage itself: `omni train image-tokenizer -- --help` tells which it takes.
     """

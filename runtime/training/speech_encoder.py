@@ -189,6 +189,7 @@ def main(cache: Path, steps: int, threads: int) -> None:
     for utterance in load_utterances("train", cache):
         by_engine.setdefault(utterance.voice.split("/")[0], []).append(utterance)
     print({engine: len(found) for engine, found in by_engine.items()}, flush=True)
+    shares = {engine: share for engine, share in ENGINE_SHARES.items() if engine in by_engine}
     for found in by_engine.values():
         found.sort(key=lambda u: len(u.pcm))
     network = EncoderInTraining()
@@ -202,7 +203,7 @@ def main(cache: Path, steps: int, threads: int) -> None:
     def batch(rng: random.Random) -> list[Sample]:
         """Utterances of about one length (least padding), from the engines by their share."""
         where, samples = rng.random(), []
-        for engine in rng.choices(list(ENGINE_SHARES), list(ENGINE_SHARES.values()), k=BATCH):
+        for engine in rng.choices(list(shares), list(shares.values()), k=BATCH):
             found = by_engine[engine]
             index = int(where * len(found)) + rng.randint(-len(found) // 20, len(found) // 20)
             samples.append(sample_of(found[min(max(index, 0), len(found) - 1)], codec, features_of, rng))
