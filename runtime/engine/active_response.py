@@ -41,7 +41,7 @@ from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.engine.request import GenerationRequest
 from runtime.engine.reuse import CanvasReuse
 from runtime.engine.scheduler import PATIENCE_S
-from runtime.engine.steering import Weighing, carried_over
+from runtime.engine.steering import Laid, Weighing, carried_over
 from runtime.executors.executor import ForwardItem
 
 
@@ -319,7 +319,7 @@ class ActiveResponse:
             return
         self._allow(affordable(slack_s, step_s, max(floor, 1), planned))
 
-    def change(self, change: Change, laid: Canvas | None = None) -> None:
+    def change(self, change: Change, laid: Laid | None = None) -> None:
         """Make a change now and note it. laid: of a steering, its turns laid out. Raises EditError."""
         match change:
             case Editing(edits):
@@ -350,11 +350,11 @@ class ActiveResponse:
         if tuning.steps_left is not None:
             self._spread(tuning.steps_left)
 
-    def _steer(self, steering: Steering, laid: Canvas) -> None:
-        after = carried_over(self.canvas, laid)
-        self.hearing = None  # it is of the turns before
+    def _steer(self, steering: Steering, laid: Laid) -> None:
+        after = carried_over(self.canvas, laid.canvas)
+        self.hearing = laid.hearing
         if steering.opened is None:
-            self.steered = laid, steering.bound
+            self.steered = laid.canvas, steering.bound
         else:
             self.steered = None
             self._open(editing.apply(after, steering.opened))

@@ -29,6 +29,7 @@ from runtime.engine.recipe import PROMPT, Recipe, SlotRecipe
 from runtime.engine.reference import ReferencePrompt
 from runtime.engine.reference_response import UNCHANGEABLE, reference_rule, shown_canvas
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
+from runtime.engine.steering import Laid
 from runtime.engine.truncation import truncated
 
 SPEECH_ROW_MS = 60
@@ -91,7 +92,7 @@ class Admission:
         hearing = hearing_of(turns, recipe, self._lay_out, self._model.text)
         return Admitted(recipe, canvas, unprompted, hearing=hearing)
 
-    def lay_out_again(self, before: Sequence[Turn], turns: tuple[Turn, ...], recipe: Recipe) -> Canvas:
+    def lay_out_again(self, before: Sequence[Turn], turns: tuple[Turn, ...], recipe: Recipe) -> Laid:
         """An answer's slots, `recipe`'s, behind other turns than those `before`. Raises AdmissionError, ImageError."""
         for kind in (SpeechPart, ImagePart):
             if _holds(before, kind) != _holds(turns, kind):
@@ -100,9 +101,12 @@ class Admission:
                     f"it holds {'none' if _holds(before, kind) else 'some'}; send the same kinds, or ask anew"
                 )
         self._check_recipe(recipe, turns)
-        canvas = self._lay_out([EncodedTurn(turn.role, tuple(map(self._encode, turn.parts))) for turn in turns], recipe)
+        encoded = [EncodedTurn(turn.role, tuple(map(self._encode, turn.parts))) for turn in turns]
+        canvas = self._lay_out(encoded, recipe)
         self._check_length(len(canvas))
-        return self._narrated(canvas, recipe)
+        # Words beside the speech are the request now, whatever was said before.
+        hearing = None if written(turns) else hearing_of(encoded, recipe, self._lay_out, self._model.text)
+        return Laid(self._narrated(canvas, recipe), hearing)
 
     def _settled(self, turns: Sequence[EncodedTurn], request: GenerationRequest) -> Recipe:
         recipe = settled(turns, request.recipe, self._model.text, self._model.chat)

@@ -26,6 +26,7 @@ from runtime.engine.preview import Previewer, grid
 from runtime.engine.recipe import Recipe
 from runtime.engine.reference import ReferencePrompt, forward_items, step_scores
 from runtime.engine.request import GenerationRequest
+from runtime.engine.steering import Laid
 from runtime.executors.executor import ForwardItem
 
 UNCHANGEABLE = (
@@ -142,7 +143,7 @@ class ReferenceResponse(ActiveResponse):
         if not self.committing and late and self.planned_steps - self.num_steps > 1:
             self.change(Finalizing())
 
-    def change(self, change: Change, laid: Canvas | None = None) -> None:
+    def change(self, change: Change, laid: Laid | None = None) -> None:
         if not isinstance(change, Finalizing):
             raise EditError(UNCHANGEABLE)
         super().change(change)

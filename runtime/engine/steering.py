@@ -12,7 +12,16 @@ from torch import Tensor
 
 from runtime.diffusion.canvas import Canvas, Slot
 from runtime.engine.edits import EditError
+from runtime.engine.hearing import Hearing
 from runtime.executors.executor import ForwardItem
+
+
+@dataclass(frozen=True)
+class Laid:
+    """What an answer is steered to: its canvas under other turns, and how these are read once they are written down."""
+
+    canvas: Canvas
+    hearing: Hearing | None = None
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,9 @@ class Crank:
         model = embedded()
         self.engine = DenoisingEngine(model, InProcessExecutor(model.backbone, num_threads=1), start=False)
 
-    def ask(self, request_id: str, words: str, recipe: str | Recipe = "text_to_image", **options: object) -> None:
+    def ask(
+        self, request_id: str, words: str | Part, recipe: str | Recipe = "text_to_image", **options: object
+    ) -> None:
         chosen = embedded().recipes[recipe] if isinstance(recipe, str) else recipe
         request = GenerationRequest(request_id, said(words), chosen, partial_every=0, **options)  # type: ignore[arg-type]
         self.engine.submit(request, self.outputs.append)

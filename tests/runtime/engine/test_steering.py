@@ -1,14 +1,19 @@
 """What steering does to the answers of the embedded model: what was asked for anew changes, the rest stays."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from runtime.diffusion.canvas import Canvas, Slot
 from runtime.engine.changes import Steering
 from runtime.engine.edits import Edit, EditError
+from runtime.engine.request import SpeechPart
 from runtime.engine.steering import Weighing, carried_over
 from runtime.evaluation.picture_checks import background_of
+from runtime.executors.executor import ForwardItem
 from tests.support.embedded import Crank, picture_of, said, slot_of
 
 MASK = 30
@@ -84,3 +89,40 @@ def test_what_became_less_likely_is_opened_and_pins_are_not_weighed() -> None:
 def test_an_answer_with_other_slots_is_another_answer() -> None:
     with pytest.raises(EditError, match="would have other slots"):
         carried_over(row([MASK] * 4, 2), row([MASK] * 5, 2))
+
+
+def spoken(words: str) -> SpeechPart:
+    """In the model's own voice."""
+    crank = Crank()
+    crank.ask("said", words, "text_to_speech", seed=1)
+    sound = slot_of(crank.finished("said"), "speech").speech
+    assert sound is not None
+    return SpeechPart(sound.pcm, sound.sample_rate_hz)
+
+
+def test_a_request_that_is_steered_by_speech_is_read_as_written_once_it_is_heard() -> None:
+    blue, pink = (spoken(f"draw a lemon on a {color} background") for color in ("blue", "pink"))
+    crank = Crank()
+    crank.ask("r", blue, "speech_to_image", seed=1)
+    crank.turn(6)
+    assert crank.change("r", Steering(said(pink))).error is None
+    passes: list[tuple[str, bool]] = []  # which slot, and whether speech is seen
+
+    forward = crank.engine._executor.forward
+
+    def watched(items: Sequence[ForwardItem]) -> list[Tensor]:
+        passes.extend((slot_at(item), bool(item.canvas.speech)) for item in items)
+        return forward(items)
+
+    crank.engine._executor.forward = watched  # type: ignore[method-assign]
+    finished = crank.finished("r")
+    assert "pink" in str(slot_of(finished, "transcript").text)
+    assert background_of(picture_of(finished)) == "pink"
+    last = passes[-4:]
+    assert [heard for _, heard in last] == [False] * 4
+    assert {name for name, _ in passes} == {"transcript", "image", "text"}
+
+
+def slot_at(item: ForwardItem) -> str:
+    row = int(item.rows[0])
+    return next(slot.name for slot in item.canvas.slots if slot.start <= row < slot.start + slot.length)
