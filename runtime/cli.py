@@ -64,7 +64,7 @@ def serve(ready_json: bool, **options: object) -> None:
     with installed("runtime"):
         from runtime.server import serving
         from runtime.server.app import create_app
-        from runtime.server.heap import share_one_heap
+        from runtime.server.heap import settle, share_one_heap
     share_one_heap()
     server_settings = server_settings_of(settings)
     try:
@@ -75,6 +75,7 @@ def serve(ready_json: bool, **options: object) -> None:
     with listener:
         engine, card = start_engine(settings)
         app = create_app(engine, card, server_settings)
+        settle()
         url = serving.url_of(listener) + SESSION_PATH
         try:
             serving.Server(app, lambda: announce(url, ready_json)).run(sockets=[listener])

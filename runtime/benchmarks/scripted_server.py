@@ -13,7 +13,7 @@ from runtime.engine.denoising import DenoisingEngine
 from runtime.engine.model import EMBEDDED, load_model
 from runtime.executors.scripted import ScriptedExecutor
 from runtime.server.app import create_app
-from runtime.server.heap import share_one_heap
+from runtime.server.heap import settle, share_one_heap
 from runtime.server.model_card import ModelCard, PictureShape
 from runtime.server.serving import Server, bind, url_of
 from runtime.server.settings import ServerSettings
@@ -34,6 +34,7 @@ def serve_script() -> None:
     rows, columns = model.image_grid
     shape = PictureShape(model.image_size_px, model.image_size_px, columns, rows)
     app = create_app(engine, ModelCard(model.name, model.recipes, shape, max_turns=1), settings)
+    settle()
     Server(app, lambda: announce(url_of(listener))).run([listener])
 
 

@@ -1,10 +1,13 @@
 import ctypes
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from runtime.server.heap import settle
 
 TOLD = """
 import ctypes, sys, threading
@@ -37,3 +40,13 @@ def heaps(file: Path, which: str) -> int:
 def test_threads_share_one_heap(tmp_path: Path) -> None:
     assert heaps(tmp_path / "own", "own") > 1
     assert heaps(tmp_path / "one", "one") == 1
+
+
+def test_what_stands_is_not_looked_through_again() -> None:
+    lasting = [{} for _ in range(1000)]
+    settle()
+    try:
+        assert gc.get_freeze_count() > len(lasting)
+        assert len(gc.get_objects()) < 1000
+    finally:
+        gc.unfreeze()
