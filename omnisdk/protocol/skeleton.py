@@ -1,7 +1,7 @@
 """A tool's arguments as JSON with holes: keys, brackets and quotes are given, only values are left to the model.
 
-What is filled in is valid by construction: a hole takes one of a few values (booleans, enumerations, numbers) or the
-inside of a string.
+What is filled in is valid by construction: a hole takes one of a few values (booleans, enumerations, numbers, the parts
+of a date, a time or a UUID) or the inside of a string.
 """
 
 import json
@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.formats import ANY_STRING, FORMATS, Place, shape_of
 from omnisdk.protocol.settings import FunctionTool
 
 MAX_DEPTH = 5
@@ -36,7 +37,9 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 @dataclass(frozen=True)
 class Hole:
-    """name: the path of the value, as in "room" or "at.x". choices: JSON texts; none for the inside of a string."""
+    """name: the path of the value, as in "room", "at.x" or "day.year". choices: JSON texts, or what a part of a string
+    may be; none for the inside of a whole string.
+    """
 
     name: str
     choices: tuple[str, ...] = ()
@@ -83,7 +86,10 @@ def skeleton_of(schema: Mapping[str, Any] | None, words: str, param: str) -> Ske
     if len(set(names)) < len(names):
         raise _unfillable("two of its values have one path; leave dots out of the names of properties", param)
     if len(names) > MAX_HOLES:
-        raise _unfillable(f"there are more than {MAX_HOLES} values to fill in; ask for fewer", param)
+        raise _unfillable(
+            f"there are more than {MAX_HOLES} values to fill in; ask for fewer (a date is two of them, a UUID 16)",
+            param,
+        )
     return Skeleton(pieces)
 
 
@@ -106,14 +112,15 @@ def numbers_in(words: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Said:
-    """words: in small letters, between blanks. numbers: as JSON."""
+    """words: in small letters, between blanks. numbers: as JSON. told: as it was said, its numbers in digits."""
 
     words: str
     numbers: tuple[str, ...]
+    told: str
 
     @classmethod
     def of(cls, words: str) -> "Said":
-        return cls(_plain(words), numbers_in(words))
+        return cls(_plain(words), numbers_in(words), re.sub(r"[A-Za-z]+", _in_digits, words))
 
     def names(self, value: Any) -> bool:
         """Whether a value of an enumeration was said."""
@@ -126,6 +133,11 @@ class Said:
             return None
         before = self.words.partition(named)[0].split()
         return not before or before[-1] not in DENIALS
+
+
+def _in_digits(word: re.Match[str]) -> str:
+    number = NUMBER_WORDS.get(word.group().lower())
+    return word.group() if number is None else str(number)
 
 
 def _plain(words: str) -> str:
@@ -168,15 +180,37 @@ def _value(schema: Any, root: Mapping[str, Any], said: Said, path: Path, param: 
             schema.get("items", {"type": "string"}), root, said, (*path, "0"), f"{param}.items", depth + 1
         )
         yield "]"
-    elif kind == "string" and not {"pattern", "format", "minLength"} & schema.keys():
+    elif kind == "string":
         yield '"'
-        yield Hole(name, max_length=schema.get("maxLength"))
+        yield from _string(schema, said, name, param)
         yield '"'
     else:
-        told = "a pattern, a format or a least length" if kind == "string" else f"type {kind!r}"
         raise _unfillable(
-            f"{told} cannot be filled in; use string, integer, number, boolean, enum, array or object", param
+            f"type {kind!r} cannot be filled in; use string, integer, number, boolean, enum, array or object", param
         )
+
+
+def _string(schema: Mapping[str, Any], said: Said, name: str, param: str) -> Pieces:
+    """The inside of a string."""
+    form = schema.get("format")
+    bound = next((bound for bound in ("pattern", "minLength") if bound in schema), None)
+    shape = shape_of(form, said.told) if isinstance(form, str) and bound is None else None
+    if shape is not None:
+        for part in shape:
+            yield part if isinstance(part, str) else _place(part, name)
+    elif bound is None and (form is None or form in ANY_STRING):
+        yield Hole(name, max_length=schema.get("maxLength"))
+    else:
+        told = f"format {form!r}" if bound is None else f"a string with {bound} {schema[bound]!r}"
+        raise _unfillable(
+            f"{told} cannot be filled in, as nothing makes sure that it fits; use a string and check it where it is "
+            f"used, an enum of all that is allowed, or one of the formats {', '.join(FORMATS)}",
+            param,
+        )
+
+
+def _place(part: Place, name: str) -> str | Hole:
+    return Hole(f"{name}.{part.name}", part.choices) if len(part.choices) > 1 else part.choices[0]
 
 
 def _resolved(schema: Any, root: Mapping[str, Any], param: str) -> Mapping[str, Any]:

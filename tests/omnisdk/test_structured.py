@@ -1,6 +1,8 @@
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from enum import Enum
 from typing import Any, Literal
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -37,6 +39,13 @@ class Named(TypedDict):
     name: str
 
 
+class Visit(BaseModel):
+    day: date
+    at: time
+    until: datetime | None
+    of: UUID
+
+
 def test_a_model_tells_itself() -> None:
     form = OutputType(Thing)
     assert (form.name, form.description, repr(form)) == ("Thing", "A thing", "OutputType(Thing)")
@@ -52,6 +61,7 @@ def test_a_model_tells_itself() -> None:
         (Color, '{"answer": "red"}', Color.RED),
         (Literal["a", "b"], '{"answer": "b"}', "b"),
         (list[Color], '{"answer": ["blue"]}', [Color.BLUE]),
+        (date, '{"answer": "2027-03-05"}', date(2027, 3, 5)),
     ],
 )
 def test_many_types_are_read(kind: Any, arguments: str, value: object) -> None:
@@ -59,7 +69,7 @@ def test_many_types_are_read(kind: Any, arguments: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Thing, Point, Named, bool, Color, Literal["a", "b"], list[Color], int, dict[str, Named]]
+    "kind", [Thing, Point, Named, bool, Color, Literal["a", "b"], list[Color], int, dict[str, Named], Visit]
 )
 @given(data=st.data())
 def test_what_the_server_fills_in_is_of_the_type(kind: Any, data: st.DataObject) -> None:

@@ -5,9 +5,11 @@ import jsonschema
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from msgspec import UNSET
 
 from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.formats import FORMATS
 from omnisdk.protocol.settings import FunctionTool
 from omnisdk.protocol.skeleton import Hole, Skeleton, check_tools, numbers_in, skeleton_of
 
@@ -73,6 +75,20 @@ def test_numbers_that_were_said() -> None:
     assert numbers_in("Three times 21.5, minus -4, then twenty and 3") == ("3", "21.5", "-4", "20")
 
 
+def test_a_date_is_laid_out_digit_by_digit_and_what_was_said_stands() -> None:
+    schema = {"properties": {"day": {"type": "string", "format": "date"}, "to": {"type": "string", "format": "path"}}}
+    holes = skeleton_of(schema, "", "p").holes
+    assert [hole.name for hole in holes] == ["day.year", "day.day", "to"]
+    assert skeleton_of(schema, "in two days, on the 5th of March 2027", "p").pieces == (
+        '{"day": "2027-03-05", "to": "',
+        Hole("to"),
+        '"}',
+    )
+    assert skeleton_of({"properties": {"at": {"type": "string", "format": "time"}}}, "at seven pm", "p").pieces == (
+        '{"at": "19:00:00Z"}',
+    )
+
+
 def test_references_and_kinds_are_followed() -> None:
     schema = {
         "$defs": {"At": {"type": "object", "properties": {"x": {"enum": [1, 2]}, "y": {"const": "top"}}}},
@@ -90,7 +106,16 @@ def test_references_and_kinds_are_followed() -> None:
     ("schema", "told"),
     [
         ({"type": "array"}, "the parameters of a function are an object"),
-        ({"properties": {"when": {"type": "string", "format": "date"}}}, r"when: a pattern, a format or a least"),
+        (
+            {"properties": {"to": {"type": "string", "format": "email"}}},
+            r"to: format 'email' cannot .*use a string and",
+        ),
+        (
+            {"properties": {"a": {"type": "string", "pattern": "x+"}}},
+            r"a: a string with pattern 'x\+' cannot .*an enum",
+        ),
+        ({"properties": {"a": {"type": "string", "minLength": 2, "format": "date"}}}, "with minLength 2 cannot"),
+        ({"properties": {f"u{at}": {"type": "string", "format": "uuid"} for at in range(3)}}, "a UUID 16"),
         ({"properties": {"a": {"$ref": "#/nowhere"}}}, "leads nowhere"),
         ({"properties": {"a": {"$ref": "#/properties/a"}}}, "references lead nowhere"),
         ({"properties": {"a": 3}}, "a int came"),
@@ -115,6 +140,7 @@ def test_a_schema_without_an_end() -> None:
 scalars = st.one_of(
     st.just({"type": "string"}),
     st.just({"type": "boolean"}),
+    st.sampled_from(FORMATS).map(lambda form: {"type": "string", "format": form}),
     st.builds(lambda n: {"type": "string", "maxLength": n}, st.integers(0, 10)),
     st.builds(
         lambda low, size: {"type": "integer", "minimum": low, "maximum": low + size},
@@ -146,7 +172,7 @@ def test_whatever_is_filled_in_is_valid(schema: dict[str, Any], words: str, data
     values = {
         hole.name: data.draw(st.sampled_from(hole.choices) if hole.choices else st.text()) for hole in skeleton.holes
     }
-    jsonschema.validate(json.loads(skeleton.filled(values)), schema)
+    jsonschema.validate(json.loads(skeleton.filled(values)), schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 MUSIC = {"properties": {"loud": {"type": "boolean"}, "with_lights": {"type": "boolean"}, "on": {"type": "boolean"}}}

@@ -120,7 +120,7 @@ def test_the_values_are_seen_while_they_are_filled_in(url: str) -> None:
 
 
 def test_a_schema_that_cannot_be_filled(client: WireClient) -> None:
-    tool = {**LIGHT, "parameters": {"properties": {"when": {"type": "string", "format": "date"}}}}
+    tool = {**LIGHT, "parameters": {"properties": {"when": {"type": "string", "format": "email"}}}}
     error = client.refused({"type": "session.update", "session": {"tools": [tool]}})
     assert error["param"] == "session.tools[0].parameters.properties.when"
     client.say("x")
