@@ -33,8 +33,9 @@ from omnisdk.structured import OutputType
 from omnisdk.tools import Tool, ToolContext, ToolError, tool
 
 if TYPE_CHECKING:
-    from omnisdk.live import Live, Sound
+    from omnisdk.live import Live
     from omnisdk.playback import SpeakerLike
+    from omnisdk.pump import Sound
 
 MAX_ROUNDS = 8
 MAX_HANDOFFS = 8

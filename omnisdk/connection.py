@@ -53,6 +53,7 @@ class Connection:
         self._form: Wire = form
         self._reconnect = reconnect
         self._socket: ClientConnection | None = None
+        self.stands: bool = False  # whether there is a connection, as far as is known here
         self._living: asyncio.Task[None] | None = None
         self._session_id = ""
         self._resume_token: str | None = None  # of a server whose sessions survive their socket
@@ -159,6 +160,7 @@ class Connection:
 
     async def _carry(self, socket: ClientConnection) -> Lost:
         transmitting = asyncio.create_task(self._transmit(socket))
+        self.stands = True
         try:
             async for frame in socket:
                 self._take(wire.decode_server_event(frame))
@@ -171,6 +173,7 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait forever
             return Lost(f"an event could not be taken in ({type(error).__name__}: {error})", False, error)
         finally:
+            self.stands = False
             transmitting.cancel()
             await asyncio.gather(transmitting, return_exceptions=True)
 

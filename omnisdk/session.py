@@ -131,6 +131,11 @@ class AsyncSession:
         return self._connection.lost is not None
 
     @property
+    def connected(self) -> bool:
+        """Whether a connection stands; between a break and the next one it does not, and nobody hears."""
+        return self._connection.stands
+
+    @property
     def max_speech_s(self) -> float | None:
         """The longest speech the server takes, None if it did not say."""
         speech_in = self.capabilities.speech_in if self.capabilities else None

@@ -27,6 +27,7 @@ from tests.support.scripted_engine import ScriptedEngine
 
 pytestmark = pytest.mark.anyio
 SOON = Reconnect(attempts=5, first_pause_s=0.02, longest_pause_s=0.2)
+PATIENT = Reconnect(attempts=100, first_pause_s=0.05, longest_pause_s=0.1)
 REQUEST = Speech(Path(__file__).parents[2] / "clients" / "terminal" / "request.wav").resampled(RATE_HZ)
 CHUNK_SAMPLES = RATE_HZ // 10
 ANSWER_S = 3.0
@@ -183,6 +184,78 @@ async def test_speaking_into_an_answer_from_before_the_break(proxy: CuttingProxy
     cut = conversation.items[1].parts[0]
     assert isinstance(cut, Speech)
     assert (cut.duration_s, cut.transcript) == (pytest.approx(1.0), "here")
+
+
+def gone(proxy: CuttingProxy) -> Callable[[], None]:
+    """The network fails, until it is let in again."""
+
+    def goes() -> None:
+        proxy.refuse()
+        proxy.cut()
+
+    return goes
+
+
+async def test_speaking_into_an_answer_while_there_is_no_connection(proxy: CuttingProxy) -> None:
+    speaker, told = FakeSpeaker(hears_s=1.0), list[Any]()
+    stops: list[int] = []
+
+    def comes_back() -> None:
+        assert speaker.stops == stops[0] + 1  # silent before anybody else has heard the user
+        speaker.hears_s = math.inf
+        proxy.refuse(False)
+
+    live = Agent(AsyncClient(proxy.url, reconnect=PATIENT)).live(
+        room(
+            REQUEST.pcm,
+            QUIET,
+            lambda: speaker.given_s >= ANSWER_S - 0.05 and bool(of(AgentResult, told)),
+            gone(proxy),
+            QUIET,
+            lambda: stops.append(speaker.stops),
+            REQUEST.pcm,
+            QUIET,
+            comes_back,
+            lambda: len(of(AgentResult, told)) == 2,
+        ),
+        speaker,
+    )
+    conversation = await asyncio.wait_for(lived(live, told), 30)
+    assert [began.heard_s for began in of(UserBegan, told)] == [None, pytest.approx(1.0)]
+    assert kinds(conversation) == TURN * 2
+    cut = conversation.items[1].parts[0]
+    assert isinstance(cut, Speech)
+    assert (cut.duration_s, cut.transcript) == (pytest.approx(1.0), "here")
+
+
+async def test_a_noise_while_there_is_no_connection(proxy: CuttingProxy) -> None:
+    """It cuts the answer, as nobody can tell better; then the session goes on."""
+    speaker, told = FakeSpeaker(hears_s=1.0), list[Any]()
+    noise = (3000 * np.random.default_rng(0).standard_normal(RATE_HZ // 4)).astype(np.int16)
+
+    def comes_back() -> None:
+        speaker.hears_s = math.inf
+        proxy.refuse(False)
+
+    live = Agent(AsyncClient(proxy.url, reconnect=PATIENT)).live(
+        room(
+            REQUEST.pcm,
+            QUIET,
+            lambda: speaker.given_s >= ANSWER_S - 0.05 and bool(of(AgentResult, told)),
+            gone(proxy),
+            QUIET,
+            noise,
+            QUIET,
+            comes_back,
+            lambda: len(of(UserBegan, told)) == 2,
+        ),
+        speaker,
+    )
+    conversation = await asyncio.wait_for(lived(live, told), 30)
+    assert kinds(conversation) == TURN
+    cut = conversation.items[1].parts[0]
+    assert isinstance(cut, Speech)
+    assert cut.duration_s == pytest.approx(1.0)
 
 
 async def test_while_an_answer_is_made(engine: ScriptedEngine, proxy: CuttingProxy) -> None:
