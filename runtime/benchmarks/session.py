@@ -22,6 +22,7 @@ from websockets.sync.connection import Connection
 # A file of the distribution, not a module: what a newcomer says first is what is measured.
 SHIPPED_REQUEST = Path(__file__).parents[2] / "clients" / "terminal" / "request.wav"
 SECOND_BYTES = 48_000  # of 24 kHz PCM16
+STOP_S = 30.0  # a server may let answers finish for 10 s, and clients take their leave
 RECOGNISED_S = 2  # of speech, in what is only written down
 GREETING = "how are you"
 AT_MOST: Mapping[str, float] = {  # what is wanted of the embedded model on one core
@@ -97,7 +98,12 @@ class Runtime:
 
     def __exit__(self, *_: object) -> None:
         self._child.terminate()
-        self._child.communicate(timeout=10)
+        try:
+            self._child.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired as late:
+            self._child.kill()
+            self._child.communicate()
+            raise click.ClickException(f"the runtime had not ended {STOP_S:g} s after SIGTERM") from late
 
     @property
     def pid(self) -> int:

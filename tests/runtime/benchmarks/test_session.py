@@ -1,10 +1,11 @@
+import sys
 import wave
 from pathlib import Path
 
 import click
 import pytest
 
-from runtime.benchmarks.session import AT_MOST, SHIPPED_REQUEST, as_lines, measure_session, read_request
+from runtime.benchmarks.session import AT_MOST, SHIPPED_REQUEST, Runtime, as_lines, measure_session, read_request
 
 
 def test_the_shipped_request_is_what_is_measured() -> None:
@@ -26,6 +27,22 @@ def test_what_is_no_wav_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(click.ClickException, match="cannot be read as WAV"):
         read_request(tmp_path / "a.wav")
+
+
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print('{"url": "ws://nowhere"}', flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_runtime_that_does_not_end_is_told_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.benchmarks.session.STOP_S", 0.1)
+    runtime = Runtime([sys.executable, "-c", STUBBORN])
+    with pytest.raises(click.ClickException, match=r"not ended 0.1 s after SIGTERM"), runtime:
+        pass
+    assert not Path(f"/proc/{runtime.pid}").exists()
 
 
 def test_a_session_is_timed_from_its_start_to_a_spoken_answer() -> None:
