@@ -26,6 +26,7 @@ class Slot:
     stage: slots of a lower stage are complete before this one is begun.
     ends: tokens behind which nothing of the answer follows.
     choices: where there are any, all it may say: (length,) tokens of each, ended where they are shorter than the slot.
+    unsure: what it says where anything else is hardly likelier (`runtime.diffusion.choice.unsure`).
     """
 
     name: str
@@ -37,6 +38,7 @@ class Slot:
     forbidden: tuple[int, ...] = ()
     ends: tuple[int, ...] = ()
     choices: tuple["Choice", ...] = ()
+    unsure: "Choice | None" = None
 
     @property
     def positions(self) -> slice:

@@ -1,4 +1,4 @@
-"""A slot that says one of a few things: they are weighed against each other, and the likeliest is put there whole."""
+"""What is weighed as a whole: a slot that says one of a few things, and what is said instead of an unsure answer."""
 
 import torch
 from torch import Tensor
@@ -22,6 +22,24 @@ def choose(canvas: Canvas, slot: Slot, scores: Tensor) -> Canvas:
     tokens = torch.tensor(slot.choices[best].tokens)[places]
     share = torch.softmax(worth, 0)[best]
     return canvas.fill(places + slot.start, tokens, share.expand(len(places)))
+
+
+def unsure(canvas: Canvas, slot: Slot, scores: Tensor, margin: float) -> Canvas | None:
+    """The canvas with `slot.unsure` in the slot, if all of it is open and its likeliest tokens are not worth `margin`
+    more; else None.
+
+    scores: (slot.length, length of slot.vocabulary), of one pass. Worth is as in `choose`, in nats a token.
+    """
+    if slot.unsure is None or canvas.num_masked(slot) < slot.length:
+        return None
+    places = torch.arange(slot.length)
+    likeliest = Choice("", tuple((scores.argmax(-1) + slot.vocabulary[0]).tolist()))
+    more = _worth(likeliest, slot, scores, places) - _worth(slot.unsure, slot, scores, places)
+    if more >= margin:
+        return None
+    tokens = torch.tensor(slot.unsure.tokens)
+    own = torch.softmax(scores.float(), -1).gather(-1, (tokens - slot.vocabulary[0])[:, None])[:, 0]
+    return canvas.fill(places + slot.start, tokens, own)
 
 
 def _worth(choice: Choice, slot: Slot, scores: Tensor, places: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
 from runtime.diffusion.canvas import Canvas, Slot
-from runtime.diffusion.choice import choose
+from runtime.diffusion.choice import choose, unsure
 from runtime.diffusion.commit import REVISED_UNTIL, doubtful
 from runtime.diffusion.denoise import allowed, close, commit_all, denoise_step, masked_positions, step_generator
 from runtime.diffusion.guidance import guided
@@ -248,6 +248,10 @@ class ActiveResponse:
             recipe = replace(recipe, temperature=self.temperature)
         if slot.choices:
             return choose(self.canvas, slot, scores)
+        if (
+            doubting := unsure(self.canvas, slot, allowed(self.canvas, slot, scores), recipe.unsure_margin)
+        ) is not None:
+            return doubting
         if self.committing:
             return commit_all(self.canvas, slot, scores, recipe)
         generator = step_generator(self.seed, step, slot.name)

@@ -1,7 +1,7 @@
 """A whole model as the engine uses it: networks, codecs, vocabulary and recipes, read as its model file says."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from runtime.codecs.speech_stream import StreamingSpeechDecoder
 from runtime.codecs.text import TextCodec
 from runtime.codecs.vocabulary import Vocabulary
 from runtime.engine.blueprint import Blueprint, NetworkPart
-from runtime.engine.model_file import BackboneSource, ModelFile, NetworkSource, Parts
+from runtime.engine.model_file import BackboneSource, ModelFile, NetworkSource, Parts, Unsure
 from runtime.engine.narration import Narrator, Timing
 from runtime.engine.preview import Voice
 from runtime.engine.prompt import COMPACT_CHAT, PUBLISHED_CHAT, REFERENCE_CHAT, ChatStyle
@@ -41,6 +41,7 @@ class OmniModel:
     voice: what makes its speech codes heard, if it speaks. timing: how long its words last, if it knows.
     speech_tokenizer: what makes speech codes of clips, if it has one; answering takes none.
     fidelity: "reference" answers exactly as the published code does, habits and all.
+    unsure: what the recipes say where it does not know; they are told it when the model is loaded.
     """
 
     name: str
@@ -57,6 +58,7 @@ class OmniModel:
     timing: Timing | None = None
     speech_tokenizer: SpeechTokenizer | None = None
     fidelity: Fidelity = "corrected"
+    unsure: Unsure | None = None
 
     @property
     def narrator(self) -> Narrator | None:
@@ -101,13 +103,38 @@ def load_model(path: Path = EMBEDDED, device: str = "cpu") -> OmniModel:
         timing=_timing(networks["voice"]) if "voice" in networks else None,
         speech_tokenizer=networks.get("speech_tokenizer"),
         fidelity=file.fidelity,
+        unsure=file.unsure,
     )
 
 
 def _recipes(file: ModelFile) -> Mapping[str, Recipe]:
     if file.vocabulary == "published":
-        return PUBLISHED_RECIPES
-    return EMBEDDED_RECIPES if file.parts.voice is None else SPEAKING_RECIPES
+        recipes = PUBLISHED_RECIPES
+    else:
+        recipes = EMBEDDED_RECIPES if file.parts.voice is None else SPEAKING_RECIPES
+    return recipes if file.unsure is None else doubting(recipes, file.unsure)
+
+
+def doubting(recipes: Mapping[str, Recipe], unsure: Unsure) -> dict[str, Recipe]:
+    """The recipes with what is said where the model does not know. Raises CheckpointError."""
+    strangers = [name for name in unsure.recipes if name not in recipes]
+    if strangers:
+        raise CheckpointError(
+            f"unsure: recipes: this model has no {', '.join(strangers)}; it has {', '.join(recipes)}. "
+            "Correct the model file."
+        )
+    return {name: _doubting(one, unsure) if name in unsure.recipes else one for name, one in recipes.items()}
+
+
+def _doubting(recipe: Recipe, unsure: Unsure) -> Recipe:
+    """What was heard is not in doubt: it is written down as it was understood."""
+    slots = (
+        replace(slot, unsure=unsure.says, unsure_margin=unsure.margin)
+        if slot.modality == "text" and not slot.stands_for_speech
+        else slot
+        for slot in recipe.slots
+    )
+    return replace(recipe, slots=tuple(slots))
 
 
 def _voice(networks: Mapping[str, Any]) -> Voice | None:
@@ -174,6 +201,7 @@ def save_model(model: OmniModel, folder: Path, speech_encoder: SpeechEncoderConf
         image_size_px=model.image_size_px,
         speech_level=model.front_end.level,
         dtype="float32",
+        unsure=model.unsure,
     )
     (folder / MODEL_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
     model.text.save(folder / TEXT_FILE)

@@ -62,11 +62,20 @@ class ImageSizes(msgspec.Struct, frozen=True):
     answer: int
 
 
+class Unsure(msgspec.Struct, frozen=True):
+    """What the text slots of some recipes say instead of an answer that is not worth `margin` nats a token more."""
+
+    says: str
+    margin: float
+    recipes: tuple[str, ...]
+
+
 class ModelFile(msgspec.Struct, frozen=True):
     """What the file holds.
 
     image_size_px: one number for both. speech_level: RMS speech is brought to, null for as it comes.
     dtype: of the backbone; the codecs' networks are float32 unless their part says otherwise.
+    unsure: what is said where the model does not know, as it suits these weights.
     """
 
     name: str
@@ -76,6 +85,7 @@ class ModelFile(msgspec.Struct, frozen=True):
     speech_level: float | None = None
     dtype: Dtype = "auto"
     fidelity: Fidelity = "corrected"
+    unsure: Unsure | None = None
 
     @property
     def ids(self) -> Vocabulary:

@@ -164,7 +164,14 @@ class _Row:
             self.vocabulary.forbidden(recipe.modality),
             self.vocabulary.ends(recipe.modality),
             tuple(Choice(text, self._choice(text, recipe.length)) for text in recipe.choices),
+            self._unsure(recipe),
         )
+
+    def _unsure(self, recipe: SlotRecipe) -> Choice | None:
+        """None as well where it does not fit into the slot."""
+        if not recipe.unsure or len(self.text.encode(recipe.unsure)) > recipe.length:
+            return None
+        return Choice(recipe.unsure, self._choice(recipe.unsure, recipe.length))
 
     def _choice(self, text: str, length: int) -> tuple[int, ...]:
         tokens = self.text.encode(text)

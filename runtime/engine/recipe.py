@@ -58,6 +58,8 @@ class SlotRecipe:
     beside: filled side by side with the slot before it, not after it; each step sees what the others know.
     lead: text that stands before the slot, given. choices: where there are any, the slot says one of them: they are
         weighed against each other in one step, and its length follows from them.
+    unsure: said instead of an answer that is not worth `unsure_margin` nats a token more, by the first step of a text
+        slot nothing of which is given; "" is off.
     says: whose words a speech slot says and along which it lies: PROMPT, what the user wrote, or the name of an earlier
         text slot. None: it says what it likes.
     recorded: of a slot that keeps a part of a given recording, where its words lie in it.
@@ -89,6 +91,8 @@ class SlotRecipe:
     beside: bool = False
     lead: str = ""
     choices: tuple[str, ...] = ()
+    unsure: str = ""
+    unsure_margin: float = 0.0
     says: str | None = None
     recorded: Recorded | None = None
     position_stride: float | None = None

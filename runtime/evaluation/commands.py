@@ -8,5 +8,6 @@ from runtime.evaluation.report_card import quality
 from runtime.evaluation.speaking import speaking
 from runtime.evaluation.structured_outputs import forms
 from runtime.evaluation.tool_calls import tools
+from runtime.evaluation.unsure import unsure
 
-COMMANDS = (quality, speaking, human, tools, forms, presets, card, *PUBLISHED)
+COMMANDS = (quality, speaking, human, tools, forms, presets, unsure, card, *PUBLISHED)

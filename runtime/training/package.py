@@ -7,16 +7,23 @@ import torch
 
 from runtime.codecs.compact_voice import CompactVoiceCodec
 from runtime.engine.model import EMBEDDED, OmniModel, save_model
+from runtime.engine.model_file import Unsure
 from runtime.engine.recipe import EMBEDDED_RECIPES
 from runtime.models.backbone import Backbone
 from runtime.training.backbone import backbone_config, vocabulary_of
 from runtime.training.data.fetch import cache_folder
 from runtime.training.data.scenes import CANVAS
 from runtime.training.image_tokenizer import load_image_tokenizer
+from runtime.training.outside import UNKNOWN
 from runtime.training.speech_codes import CODES_FILE, load_voice
 from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
 from runtime.training.speech_encoder import front_end
 from runtime.training.text import text_codec
+
+# Answers about pictures, which it was taught to refuse. The margin is what `omni eval unsure` found for version 2.
+UNSURE = Unsure(
+    UNKNOWN, 0.35, ("image_to_text", "speech_and_image_to_text", "image_to_speech", "speech_and_image_to_speech")
+)
 
 
 def trained_model(cache: Path, stage: str = "talking") -> OmniModel:
@@ -35,6 +42,7 @@ def trained_model(cache: Path, stage: str = "talking") -> OmniModel:
         front_end=front_end(cache),
         recipes=EMBEDDED_RECIPES,
         image_size_px=CANVAS,
+        unsure=UNSURE if (cache / "runs" / CODES_FILE).exists() else None,  # all but the first two are spoken
         voice=CompactVoiceCodec(load_voice(cache)) if (cache / "runs" / CODES_FILE).exists() else None,
     )
 

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import torch
 
 from runtime.diffusion.canvas import Canvas, Choice, Slot
-from runtime.diffusion.choice import choose
+from runtime.diffusion.choice import choose, unsure
 
 MASK, END = 9, 8
 CHOICES = (Choice("Red", (1, 2, END)), Choice("blue sky", (3, 4, 5)), Choice("rose", (1, 6, END)))
@@ -56,3 +58,34 @@ def test_the_confidence_is_a_share() -> None:
     unsure = choose(start, start.slots[0], torch.zeros(3, 9)).confidence[1:4]
     assert (unsure < sure).all()
     assert torch.allclose(unsure, torch.full((3,), 1 / 3))
+
+
+DOUBT = Choice("who knows", (6, 7, END))
+
+
+def doubting(tokens: tuple[int, ...] = (MASK, MASK, MASK)) -> tuple[Canvas, Slot]:
+    start = canvas(tokens)
+    slot = replace(start.slots[0], choices=(), unsure=DOUBT)
+    return replace(start, slots=(slot,)), slot
+
+
+def test_an_answer_that_is_hardly_likelier_is_not_given() -> None:
+    start, slot = doubting()
+    told = unsure(start, slot, torch.zeros(3, 9), margin=0.1)  # anything is as likely as anything
+    assert told is not None
+    assert said(told) == [6, 7, END]
+    assert told.active_slot is None
+    assert torch.allclose(told.confidence[1:4], torch.full((3,), 1 / 9))
+
+
+def test_an_answer_that_is_likelier_by_the_margin_is_given() -> None:
+    start, slot = doubting()
+    assert unsure(start, slot, scores(a=1, b=END), margin=0.1) is None
+    assert unsure(start, slot, scores(a=1, b=END), margin=9.0) is not None
+
+
+def test_an_answer_that_is_begun_is_not_doubted_nor_one_of_a_slot_that_never_doubts() -> None:
+    begun, slot = doubting((MASK, 6, MASK))
+    assert unsure(begun, slot, torch.zeros(2, 9), margin=0.1) is None
+    start = canvas()
+    assert unsure(start, start.slots[0], torch.zeros(3, 9), margin=0.1) is None

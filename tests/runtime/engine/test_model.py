@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from runtime.codecs.vocabulary import Vocabulary
 from runtime.engine.blueprint import Blueprint
-from runtime.engine.model import EMBEDDED, check, load_model, save_model
+from runtime.engine.model import EMBEDDED, check, doubting, load_model, save_model
+from runtime.engine.model_file import Unsure
 from runtime.engine.prompt import COMPACT_CHAT, PUBLISHED_CHAT, REFERENCE_CHAT
 from runtime.engine.recipe import EMBEDDED_RECIPES, PUBLISHED_RECIPES
 from runtime.models.checkpoints import CheckpointError
@@ -48,6 +50,23 @@ def test_a_model_can_be_saved_over_itself(folder: Path) -> None:
         save_model(model, folder, SPEECH_ENCODER)
     again = load_model(folder)
     assert torch.equal(again.backbone.model.embed_tokens.weight, model.backbone.model.embed_tokens.weight)
+
+
+def test_what_is_said_where_it_does_not_know_is_saved_and_told_the_recipes(tmp_path: Path) -> None:
+    unsure = Unsure("who knows", 0.5, ("speech_and_image_to_text",))
+    save_model(replace(tiny_model(), unsure=unsure), tmp_path, SPEECH_ENCODER)
+    again = load_model(tmp_path)
+    assert again.unsure == unsure
+    heard, told = again.recipes["speech_and_image_to_text"].slots
+    assert (heard.unsure, told.unsure, told.unsure_margin) == ("", "who knows", 0.5)
+    assert again.recipes["image_to_text"] == EMBEDDED_RECIPES["image_to_text"]
+
+
+def test_recipes_that_a_model_has_not_cannot_doubt() -> None:
+    with pytest.raises(
+        CheckpointError, match=r"unsure: recipes: this model has no smell_to_text; it has text_to_image"
+    ):
+        doubting(EMBEDDED_RECIPES, Unsure("who knows", 0.5, ("smell_to_text",)))
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", ""])
