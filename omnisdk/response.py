@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol, TypeVar
 
-import numpy as np
-
-from omnisdk.conversation import Item, PartLike, Text, ToolCall, item_from_wire, item_to_wire, new_item
+from omnisdk.answer_parts import AnswerParts
+from omnisdk.conversation import Item, PartLike, ToolCall, item_to_wire, new_item
 from omnisdk.editing import Change, Edit, Wait
 from omnisdk.errors import OmniError, ResponseFailed, ResponseUnfinished
+from omnisdk.forming import Forming
 from omnisdk.media import Image, Speech
 from omnisdk.notebook import answer_html
-from omnisdk.partials import Partial, fold_partial
+from omnisdk.partials import Partial
 from omnisdk.protocol import events
 from omnisdk.protocol import response as wire_response
 from omnisdk.protocol.changes import CanvasChange as WireChange
 from omnisdk.protocol.changes import CanvasEdit, Steer
-from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.settings import ResponseSettings
 from omnisdk.structured import OutputType
 
 Status = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
-MAX_KEPT_PREVIEWS = 31
 T = TypeVar("T")
 
 
@@ -71,35 +68,23 @@ class Response:
         self._link = link
         self._form = form
         self._asked_at = asked_at
+        self._ended_at: float | None = None
         self._run = run  # waits for a coroutine from another thread; the sync client's
-        self._waiters: list[asyncio.Future[None]] = []
-        self._building = Partial()
-        self._published: Partial | None = None
-        self._unseen = False  # whether the one that is being built holds something that was not shown
-        self._num_published = 0
-        self._previews: list[Partial] = []  # how the picture formed
+        self._forming = Forming()
+        self._parts = AnswerParts(link.asset_url)
         self._error: OmniError | None = None
         self._wanted: list[Literal["cancel", "finalize"]] = []
-        self._pictures: list[bytes | str] = []  # PNG files, or where they are
-        self._texts: list[str] = []
-        self._sound = bytearray()  # 16-bit little-endian PCM at the wire's rate
-        self._finished = False
         self.request: events.ResponseCreate | None = None  # with which it was asked for; None of a fork
         self.made_item_ids: list[str] = []
         self.beside = False  # of the conversation
         self.id: str | None = None
         self.canvas_id: str | None = None
-        self.item_id: str | None = None
-        self.tool_calls: tuple[ToolCall, ...] = ()
         self.status: Status = "in_progress"
         self.reason: str | None = None
         self.usage: wire_response.Usage | None = None
-        self.timing: Timing = Timing()
         self.seed: int | None = None
         self.steps: int = 0
         self.unmasked_per_step: list[int] = []
-        self.num_partials: int = 0
-        self._transcript: str | None = None
         self.changes: list[WireChange] = []  # all that changed its course, once it is finished
         self.steers: list[Steer] = []  # as they were asked for, their media with them
         self.asked: tuple[ResponseSettings, tuple[str, ...]] | None = None  # with which settings, of which items
@@ -110,27 +95,20 @@ class Response:
         return self._until_finished().__await__()
 
     async def __aiter__(self) -> AsyncIterator[Partial]:
-        seen = 0
-        while True:
-            if self._num_published > seen and self._published is not None:
-                seen = self._num_published
-                yield self._published
-            elif self._finished:
-                break
-            else:
-                await self._change()
+        async for partial in self._forming.partials():
+            yield partial
         self._raise_if_failed()
 
     def wait(self) -> Response:
         """The finished answer, for the sync client."""
-        if self._finished and self._run is not None:  # its client may be closed by now
+        if self.finished and self._run is not None:  # its client may be closed by now
             self._raise_if_failed()
             return self
         return self._blocking(self._until_finished())
 
     def __iter__(self) -> Iterator[Partial]:
-        if self._finished and self._run is not None:  # its client may be closed by now
-            yield from [] if self._published is None else [self._published]
+        if self.finished and self._run is not None:  # its client may be closed by now
+            yield from [] if self.latest is None else [self.latest]
             self._raise_if_failed()
             return
         partials = aiter(self)
@@ -140,7 +118,18 @@ class Response:
     @property
     def latest(self) -> Partial | None:
         """The newest partial, None before the first."""
-        return self._published
+        return self._forming.newest
+
+    @property
+    def num_partials(self) -> int:
+        """How many there were; a slow loop has not seen them all."""
+        return self._forming.num_shown
+
+    @property
+    def timing(self) -> Timing:
+        """When it began to form, and when it had ended."""
+        times = (None if at is None else at - self._asked_at for at in (self._forming.first_at, self._ended_at))
+        return Timing(*times)
 
     # Acting on it while it runs
 
@@ -151,9 +140,9 @@ class Response:
         be forked after the end as well, while the session is open. Raises OmniError before the first partial, and of
         a finished answer without a step.
         """
-        if self.canvas_id is None or (self._finished and at_step is None):
+        if self.canvas_id is None or (self.finished and at_step is None):
             when = "has not begun to form; wait for a partial"
-            if self._finished:
+            if self.finished:
                 when = "is finished; name the step to go on from: fork(at_step=...)"
             raise OmniError(f"this answer cannot be forked: it {when}")
         return self._begun(lambda: self._link.fork(self, seed, at_step))
@@ -163,7 +152,7 @@ class Response:
 
         It stands outside of the conversation, in the same session. Raises OmniError before the end.
         """
-        if not self._finished or self.seed is None or self.asked is None:
+        if not self.finished or self.seed is None or self.asked is None:
             raise OmniError("only a finished answer that told its canvas can be replayed; await it first")
         return self._begun(lambda: self._link.replay(self))
 
@@ -191,7 +180,7 @@ class Response:
 
         `await response.edit(...)`, or `response.edit(...).wait()` with the sync client; either tells the step.
         """
-        seen = self._published.step if self._published is not None else None
+        seen = self.latest.step if self.latest is not None else None
         for edit in edits:
             if not isinstance(edit, Edit):
                 raise OmniError(f"{edit!r} came as an edit; give Edit.pin(...), Edit.mask(...) or Edit.set(...)")
@@ -211,7 +200,7 @@ class Response:
         if bound is not None:
             steer.bound = bound
         if opened is not None:
-            seen = self._published.step if self._published is not None else None
+            seen = self.latest.step if self.latest is not None else None
             steer.opened = [edit.to_wire_place(seen) for edit in opened]
         return Change(self._steer(steer), self._blocking)
 
@@ -224,17 +213,27 @@ class Response:
     @property
     def stopping(self) -> bool:
         """Whether it was asked to stop and has not yet."""
-        return bool(self._wanted) and not self._finished
+        return bool(self._wanted) and not self.finished
 
     @property
     def finished(self) -> bool:
         """Whether it has ended, however it did."""
-        return self._finished
+        return self._forming.ended
+
+    @property
+    def item_id(self) -> str | None:
+        """Of its item in the conversation, None before the end."""
+        return self._parts.item_id
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tools that the model asks for; none before the end."""
+        return self._parts.tool_calls
 
     @property
     def text(self) -> str:
         """What the model says; of a spoken answer its transcript."""
-        return "".join(self._done(self._texts))
+        return self._done().text
 
     @cached_property
     def output(self) -> object:
@@ -244,26 +243,26 @@ class Response:
         """
         if self._form is None:
             return None
-        arguments = self._done(self.tool_calls)[0].arguments if self.tool_calls else ""
+        calls = self._done().tool_calls
+        arguments = calls[0].arguments if calls else ""
         if not arguments:
             raise ResponseFailed(f"the answer ended {self.status} before it was filled in; ask again")
         return self._form.read(arguments)
 
-    @cached_property
+    @property
     def speech(self) -> Speech | None:
         """What the model says aloud, at 24 kHz with its words as transcript; None if the answer holds no speech."""
-        samples = np.frombuffer(bytes(self._done(self._sound)), "<i2").astype(np.int16)
-        return Speech.said(samples, WIRE_SAMPLE_RATE_HZ, self.text or None) if len(samples) else None
+        return self._done().speech
 
     @property
     def transcript(self) -> str | None:
         """What the model heard the user say; None if the turn held no speech."""
-        return self._done(self._transcript)
+        return self._done().transcript
 
-    @cached_property
+    @property
     def images(self) -> list[Image]:
         """The pictures of the answer; one too large for the socket is fetched when first asked for."""
-        return [Image(picture) for picture in self._done(self._pictures)]
+        return self._done().images
 
     @property
     def image(self) -> Image | None:
@@ -273,34 +272,30 @@ class Response:
     @property
     def frames(self) -> list[Image]:
         """The first picture as it was unmasked, at most 32 states of it, with the finished one at the end."""
-        forming = [partial.image for partial in self._previews if partial.image is not None]
-        done = [self.image] if self._finished and self.image is not None else []
+        forming = [partial.image for partial in self._forming.previews if partial.image is not None]
+        done = [self.image] if self.finished and self.image is not None else []
         return [*forming, *done]
 
     @property
     def item(self) -> Item:
         """The answer as an item of a conversation."""
-        words = (Text(self.text),) if self.text else ()
-        said = words if self.speech is None else (self.speech,)
-        status: Literal["completed", "incomplete"] = "completed" if self.status == "completed" else "incomplete"
-        parts = (*said, *self.images, *self.tool_calls)
-        return Item(self.item_id or f"item_of_{self.id}", "assistant", parts, status)
+        return self._done().item(self.id, "completed" if self.status == "completed" else "incomplete")
 
     def __repr__(self) -> str:
-        if not self._finished:
-            return f"Response(status='in_progress', {self._published or 'no partial yet'})"
+        if not self.finished:
+            return f"Response(status='in_progress', {self.latest or 'no partial yet'})"
         parts = [f"text={self.text!r}"] if self.text else []
         parts += [f"calls {call}" for call in self.tool_calls]
         parts += [f"speech={self.speech}"] if self.speech is not None else []
-        parts += [f"image={self.image}"] if self._pictures else []
-        parts += [f"transcript={self._transcript!r}"] if self._transcript is not None else []
+        parts += [f"image={self.image}"] if self._parts.has_pictures else []
+        parts += [f"transcript={self.transcript!r}"] if self.transcript is not None else []
         return f"Response(status={self.status!r}, {', '.join(parts) or 'empty'})"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
         shown: dict[str, object] = {"text/plain": repr(self)}
-        if self._finished and self.image is not None:
+        if self.finished and self.image is not None:
             shown["image/png"] = self.image.png
-        done = self._finished
+        done = self.finished
         html = answer_html(self.frames, self.speech if done else None, self.text if done else "")
         return {**shown, "text/html": html} if html else shown
 
@@ -321,10 +316,10 @@ class Response:
 
     async def _canvas(self) -> str:
         """The id of the canvas, as soon as there is one."""
-        while self.canvas_id is None and not self._finished:
-            await self._change()
+        while self.canvas_id is None and not self.finished:
+            await self._forming.change()
         self._raise_if_failed()
-        if self.canvas_id is None or self._finished:
+        if self.canvas_id is None or self.finished:
             raise OmniError("the answer is finished; what is finished cannot be changed: ask for another one")
         return self.canvas_id
 
@@ -332,7 +327,8 @@ class Response:
 
     def feed(self, event: events.ServerEvent) -> None:
         """Take one server event that belongs to this response."""
-        self._fold(event)
+        self._forming.take(event)
+        self._parts.take(event)
         match event:
             case events.ResponseCreated():
                 self._begin(event.response.id)
@@ -340,13 +336,7 @@ class Response:
                 self.made_item_ids.append(str(event.item.id))
             case events.OmniCanvasCreated():
                 self.seed, self.steps, self.canvas_id = event.seed, event.steps, event.canvas_id
-                self._wake()
-            case events.OmniImageDone():
-                self._pictures.append(event.b64 or self._link.asset_url(event.image.url))
-            case events.ResponseOutputAudioDelta():
-                self._sound += event.delta
-            case events.ConversationItemInputAudioTranscriptionCompleted():
-                self._transcript = event.transcript
+                self._forming.wake()
             case events.OmniCanvasDone():
                 self.seed, self.steps = event.seed, event.steps
                 self.changes = list(event.changes)
@@ -356,16 +346,15 @@ class Response:
 
     def fail(self, error: OmniError) -> None:
         """End it with an error that everyone who waits for it gets."""
-        if not self._finished:
+        if not self.finished:
             self.status = "failed"
             self._error = error
             self._end()
 
     def begin_anew(self) -> None:
         """It is asked for again: what had come of it is forgotten, partials begin from nothing."""
-        self._building, self._unseen = Partial(), False
-        self._pictures.clear()
-        self._sound.clear()
+        self._forming.begin_anew()
+        self._parts.begin_anew()
         self.made_item_ids.clear()
         self.id = self.canvas_id = None
 
@@ -379,71 +368,27 @@ class Response:
         for request in self._wanted:
             self._send(request)
 
-    def _fold(self, event: events.ServerEvent) -> None:
-        """Into the partial that is being built; it is shown when a group of events is whole, or another begins."""
-        before, self._building = self._building, fold_partial(self._building, event)
-        if self._building is before or isinstance(event, events.OmniCanvasCreated):
-            return
-        if self._building.step != before.step and self._unseen:
-            self._publish(before)
-        heard = isinstance(event, events.ResponseOutputAudioDelta)
-        if isinstance(event, events.OmniProgress) or (heard and self._published is not None):
-            self._publish(self._building)
-        else:
-            self._unseen = self._unseen or not heard  # sound alone is no partial
-
-    def _publish(self, partial: Partial) -> None:
-        if self.timing.first_partial_s is None:
-            self.timing = replace(self.timing, first_partial_s=time.monotonic() - self._asked_at)
-        if partial.preview is not None and (self._published is None or partial.preview is not self._published.preview):
-            self._keep_preview(partial)
-        self._published, self._unseen = partial, False
-        self._num_published += 1
-        self.num_partials += 1
-        self._wake()
-
-    def _keep_preview(self, partial: Partial) -> None:
-        if len(self._previews) >= MAX_KEPT_PREVIEWS:
-            del self._previews[1::2]
-        self._previews.append(partial)
-
     def _finish(self, ended: wire_response.Response) -> None:
-        if self._unseen:
-            self._publish(self._building)
+        self._forming.show_rest()
+        self._parts.end(ended)
         self.status = ended.status
         self.usage = ended.usage
-        items = [item_from_wire(item) for item in ended.output]
-        self.item_id = items[0].id if items else None
-        self.tool_calls = tuple(part for item in items for part in item.parts if isinstance(part, ToolCall))
-        self._texts = [part.text for item in items for part in item.parts if isinstance(part, Text)]
         self.reason = _reason(ended)
         if ended.status == "failed":
             self._error = _failure(ended)
         self._end()
 
     def _end(self) -> None:
-        self._finished = True
-        self.timing = replace(self.timing, final_s=time.monotonic() - self._asked_at)
-        self._wake()
+        self._ended_at = time.monotonic()
+        self._forming.end()
 
     # Waiting
 
     async def _until_finished(self) -> Response:
-        while not self._finished:
-            await self._change()
+        while not self.finished:
+            await self._forming.change()
         self._raise_if_failed()
         return self
-
-    def _change(self) -> asyncio.Future[None]:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        return waiter
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
 
     def _raise_if_failed(self) -> None:
         if self._error is not None:
@@ -455,13 +400,14 @@ class Response:
             raise OmniError("this response belongs to an AsyncClient; use `await response` and `async for`")
         return self._run(coroutine)
 
-    def _done(self, part: T) -> T:
-        if not self._finished:
+    def _done(self) -> AnswerParts:
+        """Its parts. Raises ResponseUnfinished."""
+        if not self.finished:
             raise ResponseUnfinished("the answer is still being made; await it first, or look at its partials")
-        return part
+        return self._parts
 
     def _ask(self, request: Literal["cancel", "finalize"]) -> None:
-        if self._finished:
+        if self.finished:
             return
         if self._run is None:
             self.note(request)
@@ -473,7 +419,7 @@ class Response:
 
     def note(self, request: Literal["cancel", "finalize"]) -> None:
         """Take note of what is asked of it, on the session's own thread."""
-        if self._finished or request in self._wanted:
+        if self.finished or request in self._wanted:
             return
         self._wanted.append(request)  # kept until the server has named the response
         if self.id is not None:

@@ -18,12 +18,10 @@ from omnisdk.conversation import (
     Conversation,
     Item,
     PartLike,
-    ToolCall,
     as_heard,
     item_to_wire,
     new_item,
     reduce,
-    spoken_words,
 )
 from omnisdk.editing import Wait
 from omnisdk.errors import ConnectFailed, ConnectionLost, MediaError, OmniError, ServerError, SettingsError
@@ -39,7 +37,8 @@ from omnisdk.receipts import item_id
 from omnisdk.reconnecting import Reconnect
 from omnisdk.response import Response
 from omnisdk.responses import Responses
-from omnisdk.server_items import STAND_IN, ServerItems, stand_in_of
+from omnisdk.retelling import retold, told_again
+from omnisdk.server_items import STAND_IN, ServerItems
 from omnisdk.settings import AnswerKeywords, GenerationSettings, SharedKeywords
 from omnisdk.speaking import Speaking
 
@@ -275,18 +274,8 @@ class AsyncSession:
         await self._connection.receipt(event, "session.updated")
         for item in self._opening_items:
             self.conversation = self.conversation.add(item)
-            for told in self._retold(item):
+            for told in retold(item):
                 await self._create(told)
-
-    def _retold(self, item: Item) -> list[Item]:
-        """An item as it is repeated. Pictures of the assistant go as shown by the user, just before."""
-        pictures = [part for part in item.parts if isinstance(part, Image)]
-        told = []
-        if item.role == "assistant" and pictures:
-            told.append(replace(new_item("user", *pictures), id=stand_in_of(item.id)))
-        if item.role != "assistant" or spoken_words(item) or isinstance(item.parts[0], ToolCall):
-            told.append(item)
-        return told
 
     async def _add_item(self, item: Item) -> Item:
         self._turn_ended_at = time.monotonic()
@@ -306,7 +295,7 @@ class AsyncSession:
         await self.delete(known.id)
         others = self.conversation.items
         self.conversation = replace(self.conversation, items=(*others[:at], item, *others[at:]))
-        for told in self._retold(item):
+        for told in retold(item):
             await self._create(told, before)
             before = told.id
 
@@ -339,15 +328,12 @@ class AsyncSession:
             self.listener(event)
 
     def _told_anew(self, unsure: SentLog) -> Iterator[tuple[events.ClientEvent, str]]:
-        """The conversation as far as it is known, for a new session; what was being made is asked for again."""
+        """What a new session is told; what was being made is asked for again."""
         for made in self._responses.begin_anew():
             self.conversation = self.conversation.without(made)
         self._server_items.clear()
-        created = {event.item.id for event in unsure if isinstance(event, events.ConversationItemCreate)}
         yield session_update(self.settings, self.conversation.system, self.turn_detection), "session.updated"
-        for item in self.conversation.items:
-            for told in self._retold(item) if item.id not in created else []:
-                yield events.ConversationItemCreate(item=item_to_wire(told)), told.id
+        yield from told_again(self.conversation, unsure)
 
     def _take_error(self, event: events.Error) -> None:
         """Give it to what it answers: what it names, else the oldest unanswered, so that nothing waits forever."""
