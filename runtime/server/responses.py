@@ -119,6 +119,10 @@ class Responses:
         for answer in self._answers.values():
             answer.forget_partials()
 
+    def forget(self, item_id: str) -> None:
+        """An item is gone from the conversation."""
+        self._unanswered.discard(item_id)
+
     # The beginning
 
     async def create(self, wanted: ResponseSettings) -> None:

@@ -183,6 +183,7 @@ class RealtimeSession:
                 self._rules.delete_item(event.item_id)
                 self._parts.pop(event.item_id, None)
                 self._hearing.forget(event.item_id)
+                self._responses.forget(event.item_id)
                 self._outbox.put(events.ConversationItemDeleted(item_id=event.item_id))
             case events.ConversationItemTruncate():
                 self._truncate_item(event)

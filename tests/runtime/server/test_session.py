@@ -650,6 +650,20 @@ class TestItems:
         client.answer()
         assert engine.submitted[0].turns[-1].parts == (TextPart("a blue ball"),)
 
+    def test_the_id_of_a_deleted_item_may_be_taken_again(self, client: WireClient, engine: ScriptedEngine) -> None:
+        """By one that knows nothing of it: that a request could not be answered was said of the first."""
+        engine.fails = "no memory"
+        item = text_item("one") | {"id": "item_again"}
+        client.ask({"type": "conversation.item.create", "item": item}, "conversation.item.done")
+        assert client.answer()["status"] == "failed"
+        engine.fails = None
+        client.ask({"type": "conversation.item.delete", "item_id": "item_again"}, "conversation.item.deleted")
+        item = text_item("two") | {"id": "item_again"}
+        client.ask({"type": "conversation.item.create", "item": item}, "conversation.item.done")
+        client.say("three")
+        client.answer()
+        assert engine.submitted[-1].turns[-1].parts == (TextPart("two"), TextPart("three"))
+
     def test_echoed_items_hold_no_media(self, client: WireClient) -> None:
         told = client.ask({"type": "conversation.item.create", "item": image_item(png())}, "conversation.item.added")
         assert told["item"]["content"] == [{"type": "input_image"}]
