@@ -116,7 +116,7 @@ def card_of(model: OmniModel) -> ModelCard:
     return ModelCard(
         model.name,
         model.recipes,
-        PictureShape(side, side, columns, rows),
+        PictureShape(side, side, columns, rows, fixed=bool(model.backbone.config.image_grid)),
         max_turns=max_turns,
         speech_code_ms=1000 / model.voice.codes_per_second if model.voice is not None else None,
     )

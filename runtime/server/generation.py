@@ -26,13 +26,22 @@ def check_generation(card: ModelCard, omni: OmniSettings | UnsetType, path: str)
         return
     if omni.recipe is not UNSET and omni.recipe is not None:
         named_recipe(card, omni.recipe, f"{path}.recipe")
-    for name in () if omni.generation is UNSET else omni.generation:
+    for name, own in ({} if omni.generation is UNSET else omni.generation).items():
         if name not in card.slot_names:
             raise ProtocolError(
                 f"there is no slot {name[:80]!r}; the slots of this model's recipes are {', '.join(card.slot_names)}",
                 code=errors.INVALID_VALUE,
                 param=f"{path}.generation.{name[:80]}",
             )
+        _check_length(card, name, own, f"{path}.generation.{name}.length")
+
+
+def _check_length(card: ModelCard, name: str, settings: SlotSettings, param: str) -> None:
+    """Whether a picture can be that large. Raises ProtocolError."""
+    drawn = any(slot.name == name and slot.modality == "image" for r in card.recipes.values() for slot in r.slots)
+    length = settings.length
+    if drawn and isinstance(length, int) and (misfit := card.misfit(length)) is not None:
+        raise ProtocolError(misfit, code=errors.INVALID_VALUE, param=param)
 
 
 def with_generation(recipe: Recipe, omni: OmniSettings) -> Recipe:

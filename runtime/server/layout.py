@@ -1,6 +1,5 @@
 """An answer that the client lays out: its slots, in the order they are filled, as a recipe."""
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -35,17 +34,12 @@ def laid_out(card: ModelCard, held: Collection[Modality], wanted: Sequence[Canva
             )
         if name in names[:index]:
             raise _refused(f"slot {name!r} came twice; a canvas holds each slot once", index)
-        if known[name].modality == "image" and not _square(wanted[index].length):
-            raise _refused(
-                f"{wanted[index].length} positions came for a picture; send a square number", index, "length"
-            )
+        length = wanted[index].length
+        if known[name].modality == "image" and length is not None and (misfit := card.misfit(length)) is not None:
+            raise _refused(misfit, index, "length")
     slots = [_slot(known[slot.slot], slot, index, card.speech_code_ms) for index, slot in enumerate(wanted)]
     slots = [_saying(slot, names[:index], held, index) for index, slot in enumerate(slots)]
     return replace(readers[-1], name=NAME, slots=tuple(slots))
-
-
-def _square(length: int | None) -> bool:
-    return length is None or math.isqrt(length) ** 2 == length
 
 
 def _saying(slot: SlotRecipe, before: Sequence[str], held: Collection[Modality], index: int) -> SlotRecipe:

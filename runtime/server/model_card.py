@@ -1,5 +1,6 @@
 """What the server tells of the model behind it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,12 +14,13 @@ READS: Mapping[str, tuple[Modality, ...]] = {"captioning": ("image",)}  # of rec
 
 @dataclass(frozen=True)
 class PictureShape:
-    """A picture's pixels, and the grid of its cells."""
+    """A picture's pixels, and the grid of its cells. fixed: whether the model draws no other number of cells."""
 
     width: int
     height: int
     columns: int
     rows: int
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,16 @@ class ModelCard:
     @property
     def speaks(self) -> bool:
         return "speech" in self.modalities_out
+
+    def misfit(self, length: int) -> str | None:
+        """Why a picture cannot take so many positions; None if it can."""
+        shape = self.picture
+        if shape is not None and shape.fixed and length != shape.columns * shape.rows:
+            draws = f"{shape.rows} x {shape.columns}; send {shape.columns * shape.rows}"
+            return f"{length} positions came for a picture; this model draws {draws}"
+        if math.isqrt(length) ** 2 != length:
+            return f"{length} positions came for a picture; send a square number"
+        return None
 
     @property
     def slot_names(self) -> tuple[str, ...]:

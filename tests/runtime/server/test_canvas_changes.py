@@ -199,3 +199,14 @@ def data_url(picture: Image.Image) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def test_a_picture_of_a_size_that_is_not_drawn_is_refused_before_a_response_begins(client: WireClient) -> None:
+    client.say(BLUE)
+    for omni, param in (
+        ({"generation": {"image": {"length": 64}}}, "response.omni.generation.image.length"),
+        ({"canvas": [{"slot": "image", "length": 64}]}, "response.omni.canvas[0].length"),
+    ):
+        error = client.refused({"type": "response.create", "response": {"omni": omni}})
+        assert (error["param"], "this model draws 10 x 10; send 100" in error["message"]) == (param, True)
+    assert not client.of_type("response.created")

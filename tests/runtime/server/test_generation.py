@@ -13,6 +13,7 @@ from runtime.engine.output import SlotState
 from runtime.engine.recipe import EMBEDDED_RECIPES, PUBLISHED_RECIPES, Recipe, SlotRecipe
 from runtime.engine.truncation import Truncation
 from runtime.server.generation import check_generation, limited, truncation_of, was_cut, with_generation
+from runtime.server.model_card import PictureShape
 from tests.support.live_server import MODEL, SPEAKING_MODEL
 
 SPEECH_TO_IMAGE = EMBEDDED_RECIPES["speech_to_image"]
@@ -149,3 +150,17 @@ def test_what_was_cut(name: str, length: int, full: bool, cut: bool) -> None:
 
     assert was_cut([slot(name, length, full), slot("text", 2, False)], 4) is cut
     assert not was_cut([slot(name, length, full)], "inf")
+
+
+@pytest.mark.parametrize(
+    ("fixed", "length", "told"),
+    [(True, 64, "this model draws 2 x 2; send 4"), (True, 3, "send 4"), (False, 3, "send a square number")],
+)
+def test_a_picture_of_another_size_than_the_model_draws(fixed: bool, length: int, told: str) -> None:
+    card = replace(MODEL, picture=PictureShape(8, 8, 2, 2, fixed=fixed))
+    wanted = OmniSettings(generation={"image": SlotSettings(length=length)})
+    with pytest.raises(ProtocolError, match=told) as caught:
+        check_generation(card, wanted, "session.omni")
+    assert (caught.value.code, caught.value.param) == (errors.INVALID_VALUE, "session.omni.generation.image.length")
+    check_generation(card, OmniSettings(generation={"image": SlotSettings(length=4)}), "session.omni")
+    check_generation(card, OmniSettings(generation={"text": SlotSettings(length=3)}), "session.omni")
