@@ -75,13 +75,13 @@ class Committed:
     rate_hz: int
 
 
-def new_session_settings(session_id: str, model: str) -> SessionSettings:
-    """What session.created announces."""
+def new_session_settings(session_id: str, model: str, *, spoken: bool = False) -> SessionSettings:
+    """What session.created announces. spoken: whether answers are, as clients that know no extension expect it."""
     return SessionSettings(
         id=session_id,
         object="realtime.session",
         model=model,
-        output_modalities=["text"],
+        output_modalities=["audio" if spoken else "text"],
         instructions="",
         audio=AudioSettings(
             input=AudioInput(format=PCM.format, noise_reduction=None, transcription=None, turn_detection=None),
@@ -117,13 +117,14 @@ class SessionRules:
         self.side_response_ids: set[str] = set()  # of responses outside of the conversation
         self._new_id = new_id
         self._speaks = speaks
+        self._modalities_named = False  # by the client
         self.max_speech_s = max_speech_s
         self.input: InputBuffer = InputBuffer(max_speech_s)
         self.image_waits: bool = False  # whether a picture was shown that the next turn takes with it
         self._spoken_ms: dict[str, float] = {}  # of each spoken answer, how much was sent
         self._heard_ms: dict[str, int] = {}  # of those that were cut short, how much the user heard
         if opted_in:
-            self.settings = merged(settings, SessionSettings(omni=DEFAULT_OMNI))
+            self.settings = merged(settings, SessionSettings(omni=DEFAULT_OMNI, output_modalities=["text"]))
 
     # Settings
 
@@ -138,12 +139,14 @@ class SessionRules:
         _check_tools(merged(self.settings, wanted), "session")
         fixed = SessionSettings(id=self.settings.id, object=self.settings.object, model=self.settings.model)
         opts_in = wanted.omni is not UNSET and not self.opted_in
-        before = (
-            merged(self.settings, SessionSettings(omni=self._starting_omni(DEFAULT_OMNI))) if opts_in else self.settings
-        )
+        before = self.settings
+        if opts_in:
+            omni = self._starting_omni(DEFAULT_OMNI) if self._modalities_named else DEFAULT_OMNI
+            before = merged(before, SessionSettings(omni=omni))
         changed = _in_line(merged(merged(before, wanted), fixed), wanted)
         _check_told(changed, "session")
         self.opted_in = self.opted_in or opts_in
+        self._modalities_named = self._modalities_named or wanted.output_modalities is not UNSET
         self.settings = changed
         return self.settings
 
@@ -167,6 +170,11 @@ class SessionRules:
         settings = merged(settings, wanted.omni)
         self._check_output(settings, "response.omni.output")
         return settings
+
+    def says_no_output(self, wanted: ResponseSettings) -> bool:
+        """Whether the client names nowhere in the extension's words what an answer may hold."""
+        metadata = {} if wanted.metadata is UNSET else wanted.metadata or {}
+        return not self.opted_in and wanted.omni is UNSET and OUTPUT_METADATA not in metadata
 
     def _check_modalities(self, modalities: list[str] | msgspec.UnsetType, param: str) -> None:
         allowed = (["text"], ["audio"]) if self._speaks else (["text"],)

@@ -213,6 +213,11 @@ class Answer:
         self._heard, self.finalized = before._heard, before.finalized
 
     @property
+    def words_heard(self) -> str | None:
+        """What the user said, as far as this answer has heard it."""
+        return self._heard
+
+    @property
     def turns(self) -> tuple[Turn, ...]:
         """What is answered now."""
         return self.asked[-1][1]

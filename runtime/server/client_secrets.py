@@ -105,8 +105,9 @@ class ClientSecretsEndpoint:
         assert isinstance(event, SessionUpdate)
         check_generation(self._model, event.session.omni, "session.omni")
         check_tools(event.session.tools, "session.tools")
-        begun = new_session_settings(f"sess_{secrets.token_hex(12)}", self._model.name)
-        return event.session, SessionRules(begun, str, speaks=self._model.speaks).update(event.session)
+        session_id, speaks = f"sess_{secrets.token_hex(12)}", self._model.speaks
+        begun = new_session_settings(session_id, self._model.name, spoken=speaks)
+        return event.session, SessionRules(begun, str, speaks=speaks).update(event.session)
 
 
 def _digest(value: str) -> bytes:

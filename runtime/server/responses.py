@@ -14,14 +14,14 @@ from msgspec import UNSET
 
 from omnisdk.protocol import errors, events
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.items import Item, Message
+from omnisdk.protocol.items import InputAudio, Item, Message
 from omnisdk.protocol.response import Response
 from omnisdk.protocol.session import SessionRules, is_side
 from omnisdk.protocol.settings import OmniSettings, ResponseSettings, TokenLimit
 from omnisdk.protocol.skeleton import check_tools
 from runtime.engine.changes import Dated, Editing
 from runtime.engine.engine import Reply
-from runtime.engine.given import Given
+from runtime.engine.given import Given, GivenText
 from runtime.engine.output import EngineOutput, Finished, Started, Usage
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import GenerationRequest, Part, SpeechPart, TextPart, Turn
@@ -38,7 +38,7 @@ from runtime.server.hearing import Heard
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.parts import read_item
-from runtime.server.task import TRANSCRIPT, Task, choose_task, turns_of
+from runtime.server.task import TRANSCRIPT, Task, choose_task, hangs_on_words, hears, turns_of, written
 from runtime.server.tools.deciding import Call, Deciding, Undecided
 from runtime.server.tools.offer import Offer, call_recipe
 
@@ -61,6 +61,13 @@ class BegunWith:
     given: tuple[Given, ...] = ()
     changes: tuple[Dated, ...] = ()
 
+    def with_heard(self, words: str | None, recipe: Recipe) -> "BegunWith":
+        """What was heard on the way stands in the answer already: it is not listened to twice."""
+        names = [slot.name for slot in recipe.slots]
+        if words is None or TRANSCRIPT not in names[:-1] or any(part.slot == TRANSCRIPT for part in self.given):
+            return self
+        return replace(self, given=(*self.given, GivenText(TRANSCRIPT, (words,))))
+
 
 class Responses:
     """Lives as long as its session, on the event loop.
@@ -69,7 +76,8 @@ class Responses:
     parts: what the model reads of each item of the conversation; finished answers are put there.
     tell_error: sends an error to the client. on_overflow: told when the client reads too slowly.
     on_end: called with the item when an answer of the conversation has ended. left_to_answer: asked, when an answer
-    begins that hears what was said in an item, whether it is to tell it.
+    begins that hears what was said in an item, whether it is to tell it. live: whether somebody talks with it, whose
+    words may ask for a picture where nothing else does.
     """
 
     def __init__(
@@ -87,11 +95,12 @@ class Responses:
         on_overflow: Callable[[], None],
         on_end: Callable[[str], None],
         left_to_answer: Callable[[str], bool] = lambda _: True,
+        live: bool = False,
     ) -> None:
         self._model, self._rules, self._parts, self._outbox = model, rules, parts, outbox
         self._assets, self._asset_url, self._tenant = assets, asset_url, tenant
         self._tell_error, self._on_overflow, self._on_end = tell_error, on_overflow, on_end
-        self._left_to_answer = left_to_answer
+        self._left_to_answer, self._live = left_to_answer, live
         self._account, self._bridge = account, EngineBridge(account.engine)
         self._conversation_id = new_id("conv")
         self._answers: dict[str, Answer] = {}  # by response
@@ -137,17 +146,21 @@ class Responses:
         turns = [*self._instructions(wanted), *turns_of(items, parts, self._unanswered)]
         offer = Offer.of(self._rules.with_own(wanted), items)
         offer = offer if omni.canvas is UNSET else Offer((), forced=False)  # what is laid out calls no tool
-        task = None if offer.forced else choose_task(self._model, turns, omni)
+        choose = partial(choose_task, self._model, turns, omni, plain=self._live and self._rules.says_no_output(wanted))
+        said = _said(turns[-1], items, parts)
+        task = None if offer.forced else choose(said)
+        fixed = bool(begun_with.given) or bool(omni.changes)  # of the answer as it is laid out now
+        unsure = said is None and task is not None and not fixed and hears(task.recipe) and hangs_on_words(choose)
         if task is not None:
             check_given(begun_with.given, task.recipe, "response.omni.given")
         begun_with = replace(begun_with, changes=await self._changes(omni, turns if task is None else task.turns))
         self._rules.check_response(wanted)  # a turn that was heard may have been answered meanwhile
-        plan = self._plan(wanted, omni, self._to_tell(_heard(items, parts), offer, task))
-        answer = self._enter(Answer, plan if task is None or offer.tools else _planned(plan, task))
+        plan = self._plan(wanted, omni, self._to_tell(_heard(items, parts), offer, task, unsure))
+        answer = self._enter(Answer, plan if task is None or offer.tools or unsure else _planned(plan, task))
         answer.begin()
         self._asked_last[plan.response.id] = str(items[-1].id)
-        if offer.tools:
-            self._spawn(self._call_or_answer(answer, offer, turns, task, begun_with))
+        if offer.tools or unsure:
+            self._spawn(self._call_or_answer(answer, offer, turns, choose, said, begun_with))
         elif task is not None:
             self._submit(answer, task.recipe, task.turns, begun_with)
 
@@ -181,11 +194,22 @@ class Responses:
     # Tools
 
     async def _call_or_answer(
-        self, answer: Answer, offer: Offer, turns: Sequence[Turn], task: Task | None, begun_with: BegunWith
+        self,
+        answer: Answer,
+        offer: Offer,
+        turns: Sequence[Turn],
+        choose: Callable[[str | None], Task],
+        said: str | None,
+        begun_with: BegunWith,
     ) -> None:
-        """Begin the call of one of the tools or, where none is called, the answer."""
+        """Begin the call of one of the tools or, where none is called, the answer. What was spoken is heard before.
+
+        said: the words of the turn, if they are known already.
+        """
         try:
             decision = await Deciding(self._model, partial(self._ask, answer), answer.hear).decide(offer, turns)
+            said = said if answer.words_heard is None else answer.words_heard
+            task = None if isinstance(decision, Call) else choose(said)
         except OutboxFullError:
             self._on_overflow()
             return
@@ -211,7 +235,7 @@ class Responses:
             answering = self._enter(Answer, _planned(answer.plan, task))
             answering.heard(answer)
             answering.spent = answer.spent
-            self._submit(answering, task.recipe, task.turns, begun_with)
+            self._submit(answering, task.recipe, task.turns, begun_with.with_heard(answer.words_heard, task.recipe))
 
     async def _ask(self, answer: Answer, recipe: Recipe, turns: tuple[Turn, ...]) -> Finished:
         """A request of its own on the way to an answer; cancelled with it."""
@@ -268,9 +292,11 @@ class Responses:
             side=side,
         )
 
-    def _to_tell(self, heard: Heard | None, offer: Offer, task: Task | None) -> Heard | None:
+    def _to_tell(self, heard: Heard | None, offer: Offer, task: Task | None, unsure: bool) -> Heard | None:
         """The speech whose transcript an answer tells: that which it writes down on its way."""
-        writes = offer.tools or (task is not None and any(slot.name == TRANSCRIPT for slot in task.recipe.slots))
+        writes = (
+            offer.tools or unsure or (task is not None and any(slot.name == TRANSCRIPT for slot in task.recipe.slots))
+        )
         return heard if heard is not None and writes and self._left_to_answer(heard.item_id) else None
 
     def _token_limit(self, wanted: ResponseSettings) -> TokenLimit:
@@ -515,6 +541,19 @@ def _heard(items: Sequence[Item], parts: Parts) -> Heard | None:
             if isinstance(part, SpeechPart) and isinstance(item, Message) and item.role == "user":
                 return Heard(str(item.id), index, len(part.pcm) / part.sample_rate_hz)
     return None
+
+
+def _said(turn: Turn, items: Sequence[Item], parts: Parts) -> str | None:
+    """The words of the last turn; None if it was spoken and nobody wrote it down yet."""
+    words = written(turn)
+    if not any(isinstance(part, SpeechPart) for part in turn.parts):
+        return words
+    heard = _heard(items, parts)
+    item = next((item for item in items if heard is not None and item.id == heard.item_id), None)
+    part = item.content[heard.content_index] if heard is not None and isinstance(item, Message) else None
+    if not isinstance(part, InputAudio) or part.transcript is None:
+        return None
+    return f"{words} {part.transcript}".strip()
 
 
 def _failure(request_id: str, problem: Exception) -> Finished:

@@ -64,7 +64,7 @@ class RealtimeSession:
         self._outbox = outbox
         self._on_overflow = on_overflow
         self._rules = SessionRules(
-            new_session_settings(self.id, model.name),
+            new_session_settings(self.id, model.name, spoken=model.speaks),
             new_id,
             opted_in=opted_in,
             speaks=model.speaks,
@@ -87,6 +87,7 @@ class RealtimeSession:
             on_overflow=on_overflow,
             on_end=self._answered,
             left_to_answer=self._hearing.leave,
+            live=True,
         )
         self._idle = IdleTimer(self._silence)
         self._listening = Listening(self._rules, outbox, new_id, self._take_turn, self._responses.interrupt)

@@ -1,6 +1,6 @@
 """Which task a conversation asks for: the recipe, and what of the conversation the model reads."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 from operator import itemgetter
@@ -16,8 +16,10 @@ from runtime.engine.recipe import Recipe
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart, Turn
 from runtime.server.layout import laid_out
 from runtime.server.model_card import NAMED_BY_INPUTS, ModelCard, makes, reads
+from runtime.server.request_words import asks_about_picture, asks_to_draw
 
 TRANSCRIPT, REPLY = "transcript", "text"
+EXAMPLES = ("what is this?", "draw a cat", "good morning")  # of the kinds of requests that words tell apart
 KINDS: Mapping[type[Part], Modality] = {TextPart: "text", SpeechPart: "speech", ImagePart: "image"}
 
 
@@ -64,21 +66,29 @@ def _role(item: Item) -> Role:
     return "assistant" if isinstance(item, FunctionCall) else "user"
 
 
-def choose_task(card: ModelCard, turns: Sequence[Turn], settings: OmniSettings) -> Task:
-    """What answers the last turn. Raises ProtocolError if the model cannot, or has no recipe of the wanted name."""
+def choose_task(
+    card: ModelCard, turns: Sequence[Turn], settings: OmniSettings, said: str | None = None, *, plain: bool = False
+) -> Task:
+    """What answers the last turn. Raises ProtocolError if the model cannot, or has no recipe of the wanted name.
+
+    said: the words of the last turn; None while nobody knows them. plain: only the words can ask for a picture beside
+    speech, since the client does not have the extension.
+    """
     assert settings.output is not UNSET
     if settings.canvas is not UNSET:
         return _laid_out_task(card, turns, settings)
     wanted: Sequence[Modality] = settings.output
+    if plain and "speech" in wanted and said is not None and asks_to_draw(said) and _draws(card, turns):
+        wanted = ("image", *wanted)
     if settings.recipe is not UNSET and settings.recipe is not None:
         recipe = named_recipe(card, settings.recipe, "response.omni.recipe")
         _check_inputs(card, recipe, turns)
         wanted = makes(recipe)
     else:
-        recipe = _fitting_recipe(card, turns, wanted)
+        recipe = _fitting_recipe(card, turns, wanted, said)
     outputs = frozenset(wanted) & frozenset(makes(recipe))
     recipe = _until_last(recipe, outputs)
-    words = _words(turns[-1]) if _only_speaks(recipe) else None
+    words = written(turns[-1]) if _only_speaks(recipe) else None
     return Task(recipe, _read(card, recipe, turns), outputs, words)
 
 
@@ -87,7 +97,7 @@ def _laid_out_task(card: ModelCard, turns: Sequence[Turn], settings: OmniSetting
     assert settings.canvas is not UNSET
     recipe = laid_out(card, _kinds(turns[-1]), settings.canvas)
     outputs = frozenset(slot.modality for slot in recipe.slots if slot.name != TRANSCRIPT) or frozenset({"text"})
-    words = _words(turns[-1]) if _only_speaks(recipe) else None
+    words = written(turns[-1]) if _only_speaks(recipe) else None
     return Task(recipe, tuple(turns if card.max_turns is None else turns[-card.max_turns :]), outputs, words)
 
 
@@ -115,16 +125,36 @@ def _check_inputs(card: ModelCard, recipe: Recipe, turns: Sequence[Turn]) -> Non
     )
 
 
-def _fitting_recipe(card: ModelCard, turns: Sequence[Turn], wanted: Sequence[Modality]) -> Recipe:
+def hears(recipe: Recipe) -> bool:
+    """Whether it writes down what was spoken."""
+    return any(slot.name == TRANSCRIPT for slot in recipe.slots)
+
+
+def hangs_on_words(choose: Callable[[str], Task]) -> bool:
+    """Whether what answers a turn cannot be chosen before its words are known."""
+    return len({choose(words).recipe.name for words in EXAMPLES}) > 1
+
+
+def _draws(card: ModelCard, turns: Sequence[Turn]) -> bool:
+    """Whether a turn that holds this can be answered with a picture at all."""
+    held = set(_kinds(turns[-1])) - {"text"}
+    return "image" not in held and any(
+        NAMED_BY_INPUTS in recipe.name and set(reads(recipe)) - {"text"} == held and "image" in makes(recipe)
+        for recipe in card.recipes.values()
+    )
+
+
+def _fitting_recipe(card: ModelCard, turns: Sequence[Turn], wanted: Sequence[Modality], said: str | None) -> Recipe:
     """The recipe that reads what the last turn holds and makes most of what is wanted and least else.
 
-    A picture shown or drawn before is read along, unless another one is wanted. Recipes that change a picture are taken
-    only where they are named.
+    A picture shown or drawn before is read along where the turn asks about it, or may, and no picture is wanted before
+    all else. Recipes that change a picture are taken only where they are named.
     """
     held = _kinds(turns[-1])
     media = [set(held) - {"text"}]
-    if "image" not in wanted and any(_pictures(turns)):
-        media.insert(0, media[0] | {"image"})
+    if wanted[0] != "image" and any(_pictures(turns)):
+        about = "image" not in wanted if said is None else asks_about_picture(said)
+        media.insert(0 if about else 1, media[0] | {"image"})
     for read in media:
         fitting = [
             recipe
@@ -169,7 +199,8 @@ def _only_speaks(recipe: Recipe) -> bool:
     return makes(recipe) == ("speech",) and reads(recipe) == ("text",)
 
 
-def _words(turn: Turn) -> str:
+def written(turn: Turn) -> str:
+    """The words of a turn that were not spoken."""
     return " ".join(part.text for part in turn.parts if isinstance(part, TextPart))
 
 

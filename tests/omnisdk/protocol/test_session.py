@@ -215,6 +215,22 @@ class TestSpokenAnswers:
         assert rules.omni.output == ["text", "image"]
         assert rules.answer_omni(ResponseSettings(output_modalities=["audio"])).output == ["speech", "text"]
 
+    def test_where_the_model_speaks_answers_are_spoken_unless_the_client_says_or_knows_otherwise(self) -> None:
+        def begun(**options: object) -> SessionRules:
+            settings = new_session_settings("sess_1", "model", spoken=True)
+            return SessionRules(settings, counted_ids(), speaks=True, **options)  # type: ignore[arg-type]
+
+        plain = begun()
+        assert (plain.settings.output_modalities, plain.omni.output) == (["audio"], ["speech", "text"])
+        ours = begun(opted_in=True)
+        assert (ours.settings.output_modalities, ours.omni.output) == (["text"], ["image", "text"])
+        late = plain.update(SessionSettings(omni=OmniSettings(seed=3)))
+        assert (late.output_modalities, plain.omni.output) == (["text"], ["image", "text"])
+        said = begun()
+        said.update(SessionSettings(output_modalities=["audio"]))
+        assert said.update(SessionSettings(omni=OmniSettings(seed=3))).output_modalities == ["audio"]
+        assert said.omni.output == ["speech", "text"]
+
     def test_the_extension_wins_where_both_are_named(self) -> None:
         rules = new_rules(speaks=True)
         changed = rules.update(SessionSettings(output_modalities=["text"], omni=OmniSettings(output=["speech"])))

@@ -8,11 +8,13 @@ from omnisdk.protocol import errors
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import InputText, Message, Role
 from omnisdk.protocol.settings import DEFAULT_OMNI, OmniSettings, OutputModality, merged
+from runtime.engine.recipe import SPEAKING_RECIPES
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart, Turn
 from runtime.server.model_card import ModelCard
-from runtime.server.task import choose_task, turns_of
+from runtime.server.task import Task, choose_task, hangs_on_words, turns_of
 from tests.support.live_server import MODEL, SPEAKING_MODEL
 
+TALKING_MODEL = replace(MODEL, recipes=SPEAKING_RECIPES)
 TEXT = TextPart("a red ball")
 SPEECH = SpeechPart(np.zeros(2400, np.int16), 24_000)
 IMAGE = ImagePart(np.zeros((8, 8, 3), np.uint8))
@@ -80,6 +82,60 @@ def test_a_model_that_speaks(
     assert task.recipe.name == recipe
     assert [slot.name for slot in task.recipe.slots] == slots
     assert task.outputs == outputs
+
+
+SHOWN_BEFORE = [user(IMAGE, TEXT), Turn("assistant", (TEXT,))]
+
+
+@pytest.mark.parametrize(
+    ("said", "output", "recipe"),
+    [
+        ("what is this?", SPOKEN, "image_to_speech"),
+        ("a red cat on the left of a dog", SPOKEN, "text_to_text_and_speech"),
+        ("good morning", SPOKEN, "text_to_text_and_speech"),
+        ("draw a dog", ["text"], "text_to_text"),
+        ("what is this?", ["text", "image"], "image_to_text"),
+        ("draw a dog", ["text", "image"], "text_to_image"),
+        ("what is this?", BOTH, "text_to_image"),  # where a picture counts most, it is drawn
+    ],
+)
+def test_a_picture_of_earlier_is_read_along_where_the_words_ask_about_it(
+    said: str, output: list[OutputModality], recipe: str
+) -> None:
+    turns = [*SHOWN_BEFORE, user(TextPart(said))]
+    assert choose_task(TALKING_MODEL, turns, asking(output), said).recipe.name == recipe
+
+
+def test_what_was_spoken_is_told_apart_by_its_words() -> None:
+    turns = [*SHOWN_BEFORE, user(SPEECH)]
+
+    def choose(said: str | None) -> Task:
+        return choose_task(TALKING_MODEL, turns, asking(SPOKEN), said)
+
+    assert choose("what is this?").recipe.name == choose(None).recipe.name == "speech_and_image_to_speech"
+    assert choose("draw a dog").recipe.name == "speech_to_image_and_speech"
+    assert choose("draw a dog").outputs == {"speech", "text"}  # nobody asked for the picture on its way
+    assert hangs_on_words(choose)
+    turns = [user(SPEECH)]
+    assert not hangs_on_words(choose)
+
+
+@pytest.mark.parametrize(
+    ("said", "outputs"), [("draw a dog", {"image", "speech", "text"}), ("good morning", {"speech", "text"})]
+)
+def test_who_cannot_ask_otherwise_asks_for_a_picture_in_words(said: str, outputs: set[str]) -> None:
+    for turn in (user(TextPart(said)), user(SPEECH)):
+        assert choose_task(TALKING_MODEL, [turn], asking(SPOKEN), said, plain=True).outputs == outputs
+        assert choose_task(TALKING_MODEL, [turn], asking(SPOKEN), said).outputs == {"speech", "text"}
+    shown = choose_task(TALKING_MODEL, [user(IMAGE, TextPart(said))], asking(SPOKEN), said, plain=True)
+    assert shown.outputs == {"speech", "text"}  # a picture is answered, not painted over
+
+
+def test_where_nothing_else_can_answer_the_picture_is_read_all_the_same() -> None:
+    card = replace(TALKING_MODEL, recipes={"image_to_text": TALKING_MODEL.recipes["image_to_text"]})
+    assert (
+        choose_task(card, [*SHOWN_BEFORE, user(TEXT)], asking(["text"]), "good morning").recipe.name == "image_to_text"
+    )
 
 
 def test_a_picture_alone_leaves_the_reply_out() -> None:
