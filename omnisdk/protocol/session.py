@@ -141,7 +141,8 @@ class SessionRules:
         opts_in = wanted.omni is not UNSET and not self.opted_in
         before = self.settings
         if opts_in:
-            omni = self._starting_omni(DEFAULT_OMNI) if self._modalities_named else DEFAULT_OMNI
+            named = self.settings.output_modalities if self._modalities_named else UNSET
+            omni = _spoken_or_not(DEFAULT_OMNI, named)
             before = merged(before, SessionSettings(omni=omni))
         changed = _in_line(merged(merged(before, wanted), fixed), wanted)
         _check_told(changed, "session")
@@ -152,18 +153,19 @@ class SessionRules:
 
     @property
     def omni(self) -> OmniSettings:
-        if self.settings.omni is not UNSET:
-            return self.settings.omni
-        return self._starting_omni(merged(DEFAULT_OMNI, OmniSettings(output=PLAIN_OUTPUT)))
+        return self._omni_for(UNSET)
 
-    def _starting_omni(self, default: OmniSettings) -> OmniSettings:
-        """The defaults, as what the client said of output_modalities has them."""
-        return _spoken_or_not(default, self.settings.output_modalities)
+    def _omni_for(self, modalities: list[str] | msgspec.UnsetType) -> OmniSettings:
+        """The session's, as `modalities` have it where they are given."""
+        if self.settings.omni is not UNSET:
+            return _spoken_or_not(self.settings.omni, modalities)
+        plain = merged(DEFAULT_OMNI, OmniSettings(output=PLAIN_OUTPUT))
+        return _spoken_or_not(plain, self.settings.output_modalities if modalities is UNSET else modalities)
 
     def answer_omni(self, wanted: ResponseSettings) -> OmniSettings:
         """The extension's settings for one response: the session's, under the response's output_modalities, under
         metadata's, under the response's own."""
-        settings = _spoken_or_not(self.omni, wanted.output_modalities)
+        settings = self._omni_for(wanted.output_modalities)
         named = (wanted.metadata or {}).get(OUTPUT_METADATA) if wanted.metadata is not UNSET else None
         if named is not None:
             settings = merged(settings, OmniSettings(output=_named_output(named)))

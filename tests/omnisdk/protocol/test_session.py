@@ -210,7 +210,7 @@ class TestSpokenAnswers:
         assert rules.omni.output == ["text", "image"]
         assert rules.update(SessionSettings(output_modalities=["audio"])).output_modalities == ["audio"]
         assert rules.omni.output == ["speech", "text"]
-        assert rules.answer_omni(ResponseSettings(output_modalities=["text"])).output == ["text"]
+        assert rules.answer_omni(ResponseSettings(output_modalities=["text"])).output == ["text", "image"]
         rules.update(SessionSettings(output_modalities=["text"]))
         assert rules.omni.output == ["text", "image"]
         assert rules.answer_omni(ResponseSettings(output_modalities=["audio"])).output == ["speech", "text"]
