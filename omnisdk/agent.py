@@ -129,6 +129,7 @@ class Agent(Generic[Out]):
         self._settings = cast(SessionKeywords, settings)
         if output is not None and self._form is None:
             self._settings["output"] = cast(Sequence[OutputModality], output)
+        GenerationSettings(**self._settings)  # what is wrong is told here, not where it is run
         self._check_canvas(canvas)
         _check_names(self)
 

@@ -29,6 +29,9 @@ class Called:
     output: Output
     error: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.call} {'failed:' if self.error else '->'} {self.output}"
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -36,6 +39,9 @@ class Progress:
 
     call: ToolCall
     value: object
+
+    def __str__(self) -> str:
+        return f"{self.call.name}: {self.value}"
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,10 @@ class AgentResult(Generic[Out]):
     conversation: Conversation
     tool_calls: tuple[Called, ...]
     agent: Agent[object] = field(repr=False)
+
+    def __str__(self) -> str:
+        calls = "".join(f"{called}; " for called in self.tool_calls)
+        return f"{calls}{self.response if self.output == self.response.text else self.output}"
 
     @property
     def text(self) -> str:

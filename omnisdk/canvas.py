@@ -82,12 +82,38 @@ def _check(part: Part) -> None:
     if part.opened is not None and not isinstance(part.opened, masks):
         kinds = "Span(...)" if isinstance(part, Speech) else "Box(...) or Region(...)"
         raise SettingsError(f"{_name(part)} came with mask={part.opened!r}; give {kinds}")
+    if not part.blank and part.opened is not None:
+        _check_inside(part)
     if part.blank and part.opened is not None:
         raise SettingsError(f"{_name(part)} has a mask and no source; give what it is a mask of")
     if not part.blank and part.opened is None:
         raise SettingsError(
             f"{_name(part)} came without a mask; say with mask=... what of it is made anew, or give it in prompt=..."
         )
+
+
+def _check_inside(part: Image | Speech) -> None:
+    """Whether the mask lies in what it is a mask of."""
+    if isinstance(part, Speech):
+        assert part.opened is not None
+        start_s, end_s = part.opened
+        if not 0 <= start_s < end_s <= part.duration_s:
+            raise SettingsError(
+                f"speech came with mask={part.opened}; it is {part.duration_s:.2f} s long: give a beginning and a "
+                "later end within it"
+            )
+        return
+    width, height = part.size
+    if isinstance(part.opened, Box):
+        left, top, right, bottom = part.opened
+        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+            raise SettingsError(
+                f"image came with mask={part.opened}; it is {width} x {height} px: give left, top, right, bottom "
+                "inside of it, the last two greater"
+            )
+    elif isinstance(part.opened, Region) and part.opened.inside.shape != (height, width):
+        rows, columns = part.opened.inside.shape
+        raise SettingsError(f"image came with a mask of {columns} x {rows}; it is {width} x {height} px: give as many")
 
 
 def _check_bound(part: Speech, max_seconds: float) -> None:

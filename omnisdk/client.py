@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager
 from types import TracebackType
-from typing import Any, TypeVar, Unpack, cast, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from omnisdk.audio_file import Pcm
 from omnisdk.canvas import Canvas
@@ -55,6 +55,9 @@ class AsyncClient:
         self._filling_lock = asyncio.Lock()
         self._entered = False
         self.wait: Wait | None = None  # how a thread without its loop waits; set by the sync client
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self._url!r})" if self._runtime is None else "AsyncClient.local()"
 
     @classmethod
     def local(cls, *, port: int = 0, start_timeout_s: float = 60.0) -> AsyncClient:
@@ -114,12 +117,19 @@ class AsyncClient:
     async def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[SharedKeywords]) -> T: ...
     @overload
     async def ask(
-        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[SharedKeywords]
+        self,
+        *parts: PartLike,
+        output: Sequence[OutputModality] | None = None,
+        canvas: Canvas | None = None,
+        **settings: Unpack[SharedKeywords],
     ) -> Response: ...
-    async def ask(self, *parts: PartLike, output: Any = None, **settings: Any) -> Any:
-        """One question of words, Speech and Images, one finished answer; with a type as output, a value of it."""
+    async def ask(self, *parts: PartLike, output: Any = None, canvas: Canvas | None = None, **settings: Any) -> Any:
+        """One question of words, Speech and Images, one finished answer; with a type as output, a value of it.
+
+        canvas: how the answer is laid out, as of `AsyncSession.respond`.
+        """
         async with self.session(**settings) as session:
-            return await session.ask(*parts, output=output)
+            return await session.ask(*parts, output=output, canvas=canvas)
 
     async def fill(self, canvas: Canvas, **settings: Unpack[SharedKeywords]) -> Response:
         """Have what a canvas leaves open filled in: an answer that forms, to be watched, changed and awaited.
@@ -144,11 +154,12 @@ class AsyncClient:
         conversation: Conversation,
         *,
         output: Sequence[OutputModality] | type[object] | None = None,
+        canvas: Canvas | None = None,
         **settings: Unpack[SharedKeywords],
     ) -> Response:
         """The finished answer to a conversation, which stays as it is: `conversation.add(answer)` is the next one."""
         async with self.session(conversation, **settings) as session:
-            return await session.respond(output=output)
+            return await session.respond(output=output, canvas=canvas)
 
 
 class Client:
@@ -165,6 +176,9 @@ class Client:
         self._client = AsyncClient(url, api_key=api_key, wire=wire, reconnect=reconnect)
         self._stack = ExitStack()
         self._portal: Portal | None = None
+
+    def __repr__(self) -> str:
+        return repr(self._client).removeprefix("Async")
 
     @classmethod
     def local(cls, *, port: int = 0, start_timeout_s: float = 60.0) -> Client:
@@ -205,10 +219,17 @@ class Client:
     def ask(self, *parts: PartLike, output: type[T], **settings: Unpack[SharedKeywords]) -> T: ...
     @overload
     def ask(
-        self, *parts: PartLike, output: Sequence[OutputModality] | None = None, **settings: Unpack[SharedKeywords]
+        self,
+        *parts: PartLike,
+        output: Sequence[OutputModality] | None = None,
+        canvas: Canvas | None = None,
+        **settings: Unpack[SharedKeywords],
     ) -> Response: ...
     def ask(self, *parts: PartLike, **settings: Any) -> Any:
-        """One question of words, Speech and Images, one finished answer; with a type as output, a value of it."""
+        """One question of words, Speech and Images, one finished answer; with a type as output, a value of it.
+
+        canvas: how the answer is laid out, as of `Session.respond`.
+        """
         return self._running_portal().call(lambda: self._client.ask(*parts, **settings))
 
     def fill(self, canvas: Canvas, **settings: Unpack[SharedKeywords]) -> Response:
@@ -226,10 +247,11 @@ class Client:
         conversation: Conversation,
         *,
         output: Sequence[OutputModality] | type[object] | None = None,
+        canvas: Canvas | None = None,
         **settings: Unpack[SharedKeywords],
     ) -> Response:
         """The finished answer to a conversation, which stays as it is: `conversation.add(answer)` is the next one."""
-        return self.call(lambda client: client.respond(conversation, output=output, **settings))
+        return self.call(lambda client: client.respond(conversation, output=output, canvas=canvas, **settings))
 
     def call(self, work: Callable[[AsyncClient], Awaitable[T]]) -> T:
         """What `work` gives, done with the AsyncClient behind this one, on its own thread."""
@@ -241,17 +263,7 @@ class Client:
 
     def iterate(self, events: AsyncGenerator[T, None]) -> Iterator[T]:
         """An async generator as a plain one, made on the client's own thread."""
-        portal, end = self._running_portal(), object()
-
-        async def step() -> object:
-            return await anext(events, end)
-
-        try:
-            while (event := portal.call(step)) is not end:
-                yield cast(T, event)
-        finally:
-            if portal.open:  # else its thread has closed it
-                portal.call(events.aclose)
+        return self._running_portal().iterate(events)
 
     @contextmanager
     def enter(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
@@ -276,6 +288,9 @@ class Session:
     def __init__(self, live: AsyncSession, portal: Portal) -> None:
         self._live = live
         self._portal = portal
+
+    def __repr__(self) -> str:
+        return repr(self._live).removeprefix("Async")
 
     @property
     def conversation(self) -> Conversation:

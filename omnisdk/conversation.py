@@ -318,4 +318,6 @@ def _part(part: PartLike) -> Part:
         return Text(part)
     if isinstance(part, Text | Speech | Image | ToolCall | ToolResult):
         return part
-    raise OmniError(f"{type(part).__name__} cannot be said; give text, Speech(...) or Image(...)")
+    raise OmniError(
+        f"{type(part).__name__} cannot be said; give text, Speech(...) or Image(...), and a Canvas to fill(...)"
+    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager
-from typing import Any, TypeVar, overload
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, closing, contextmanager
+from typing import Any, TypeVar, cast, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -48,6 +48,20 @@ class Portal:
             raise
         given: T = self.call(_awaited, coroutine)
         return given
+
+    def iterate(self, events: AsyncGenerator[T, None]) -> Iterator[T]:
+        """An async generator as a plain one."""
+        end = object()
+
+        async def step() -> object:
+            return await anext(events, end)
+
+        try:
+            while (event := self.call(step)) is not end:
+                yield cast(T, event)
+        finally:
+            if self.open:  # else its thread has closed it
+                self.call(events.aclose)
 
     @contextmanager
     def entered(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
@@ -94,14 +108,21 @@ class Portal:
 
 
 @contextmanager
+def started() -> Iterator[Portal]:
+    """A thread with an event loop of its own, for as long as the block."""
+    with start_blocking_portal("asyncio") as running, closing(Portal(running)) as portal:
+        yield portal
+
+
+@contextmanager
 def opened(client: AbstractAsyncContextManager[object]) -> Iterator[Portal]:
     """A thread with an event loop, on which the client is entered; it ends with the block."""
-    with start_blocking_portal("asyncio") as running, running.wrap_async_context_manager(client):
-        portal = Portal(running)
-        try:
-            yield portal
-        finally:
-            portal.close()
+    with (
+        start_blocking_portal("asyncio") as running,
+        running.wrap_async_context_manager(client),
+        closing(Portal(running)) as portal,
+    ):
+        yield portal
 
 
 async def _awaited(coroutine: Coroutine[object, object, T]) -> T:

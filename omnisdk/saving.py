@@ -85,6 +85,8 @@ def load(path: str | Path) -> Conversation:
         return Conversation(told["system"], tuple(_loaded(item, store) for item in told["items"]))
     except OSError as error:
         raise OmniError(f"{place} cannot be read ({error}); give what Conversation.save wrote") from None
+    except UnicodeDecodeError:
+        raise OmniError(f"{place} is no saved conversation; give what Conversation.save wrote") from None
     except (ValueError, KeyError, TypeError) as error:
         raise OmniError(f"{index} is damaged ({error!r}); restore it, or save the conversation again") from None
 

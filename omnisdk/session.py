@@ -90,6 +90,10 @@ class AsyncSession:
         self._spoken: list[Speech] = []  # committed, its item not yet known
         self._turn_ended_at: float | None = None
 
+    def __repr__(self) -> str:
+        state = "lost" if self.lost else "open" if self.connected else "not connected"
+        return f"AsyncSession({self.url!r}, {state}, {len(self.conversation)} items)"
+
     async def __aenter__(self) -> AsyncSession:
         await self._connection.open()
         try:

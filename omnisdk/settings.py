@@ -154,7 +154,11 @@ class GenerationSettings(BaseModel):
         tool_choice: str | None = None,
         **unknown: object,
     ) -> None:
-        plain = output is None or isinstance(output, str | Sequence)
+        if isinstance(output, str):
+            raise SettingsError(
+                f'setting \'output\' got {output!r}; give a list, as in output=["image", "text"], or a type'
+            )
+        plain = output is None or isinstance(output, Sequence)
         form = None if plain else output if isinstance(output, OutputType) else OutputType(cast(type[object], output))
         if form is not None and (tools or tool_choice):
             raise SettingsError("an answer of a type calls no tools; ask for one thing at a time")

@@ -38,6 +38,10 @@ class OutputType(Generic[Form]):
                 f"setting 'output' got {kind!r}: it is neither a list of what the answer holds "
                 f'("text", "image", "speech") nor a type that can be filled in ({told})'
             ) from None
+        if not schema:
+            raise SettingsError(
+                f"setting 'output' got {kind!r}, which may be anything; give a type that says what it is"
+            )
         self._wrapped = schema.get("type") != "object"
         self.name: str = _NO_NAME.sub("_", getattr(kind, "__name__", str(kind)))[:128]
         self.schema: dict[str, object] = fillable(_within(schema) if self._wrapped else schema, f"output {self.name}")

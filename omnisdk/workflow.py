@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
 
 from omnisdk.agent import Agent
 from omnisdk.agent_events import AgentResult
 from omnisdk.errors import OmniError
+from omnisdk.portal import started
 from omnisdk.response import Response
 from omnisdk.threads import in_thread, steps_in_thread
 from omnisdk.tools import last
@@ -154,13 +155,22 @@ class Workflow(Generic[In, Out]):
             raise OmniError("no step came; give each a name, as in parallel(picture=draw, voice=say)")
         return cast("Workflow[In, dict[str, object]]", self._with(_Stage(_checked(steps), retries, timeout, one=False)))
 
+    def __repr__(self) -> str:
+        return f"Workflow({' → '.join(' | '.join(stage.steps) for stage in self._stages)})"
+
     async def run(self, value: In) -> Out:
         """What the last step gives. Raises StepFailed."""
         return cast(Out, await self._run(value, lambda _: None))
 
     def run_sync(self, value: In) -> Out:
         """`run` for a program without an event loop."""
-        return asyncio.run(self.run(value))
+        with started() as portal:
+            return portal.call(self.run, value)
+
+    def stream_sync(self, value: In) -> Iterator[StepEvent | WorkflowResult[Out]]:
+        """`stream` for a program without an event loop."""
+        with started() as portal:
+            yield from portal.iterate(self.stream(value))
 
     async def stream(self, value: In) -> AsyncGenerator[StepEvent | WorkflowResult[Out], None]:
         """What happens to every step as it happens, and the result at the end. Leaving the loop cancels the whole.

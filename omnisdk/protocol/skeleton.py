@@ -175,11 +175,7 @@ def _value(schema: Any, root: Mapping[str, Any], said: Said, path: Path, param: 
     elif kind == "object":
         yield from _object(schema, root, said, path, param, depth)
     elif kind == "array":
-        yield "["
-        yield from _value(
-            schema.get("items", {"type": "string"}), root, said, (*path, "0"), f"{param}.items", depth + 1
-        )
-        yield "]"
+        yield from _array(schema, root, said, path, param, depth)
     elif kind == "string":
         yield '"'
         yield from _string(schema, said, name, param)
@@ -188,6 +184,26 @@ def _value(schema: Any, root: Mapping[str, Any], said: Said, path: Path, param: 
         raise _unfillable(
             f"type {kind!r} cannot be filled in; use string, integer, number, boolean, enum, array or object", param
         )
+
+
+def _array(
+    schema: Mapping[str, Any], root: Mapping[str, Any], said: Said, path: Path, param: str, depth: int
+) -> Pieces:
+    """One element, or as many as it must have: those that are told one by one, then others."""
+    told = schema.get("prefixItems", [])
+    others = schema.get("items", {"type": "string"} if not told else False)
+    least, most = schema.get("minItems", 0), schema.get("maxItems", math.inf)
+    count = min(most, max(least, len(told) or 1))
+    if count > len(told) and others is False:
+        raise _unfillable(f"{count} elements are wanted and {len(told)} are told; say what the others are", param)
+    if count > 1 and schema.get("uniqueItems"):
+        raise _unfillable(f"{count} different elements cannot be filled in; ask for one, or let them be alike", param)
+    yield "["
+    for index in range(int(count)):
+        element, of = (told[index], "prefixItems") if index < len(told) else (others, "items")
+        yield ", " if index else ""
+        yield from _value(element, root, said, (*path, str(index)), f"{param}.{of}", depth + 1)
+    yield "]"
 
 
 def _string(schema: Mapping[str, Any], said: Said, name: str, param: str) -> Pieces:

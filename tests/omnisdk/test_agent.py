@@ -81,6 +81,13 @@ async def test_a_tool_is_called_and_its_output_answered(client: AsyncClient, eng
     assert parts[2] == ToolResult(parts[1].call_id, "stopped")
 
 
+async def test_a_result_is_told_in_a_line(client: AsyncClient) -> None:
+    told = str(await Agent(client, tools=[stop_timer], output=["text"]).run("stop the timer"))
+    assert told == "stop_timer({}) -> stopped; Response(status='completed', text='it is done')"
+    assert repr(client.session()) == f"AsyncSession('{client.session().url}', not connected, 0 items)"
+    assert repr(Client("ws://x")) == "Client('ws://x')"
+
+
 async def test_a_conversation_with_calls_can_be_gone_on_with(client: AsyncClient, engine: ScriptedEngine) -> None:
     agent = Agent(client, tools=[stop_timer])
     before = await agent.run("stop the timer")
@@ -173,6 +180,10 @@ async def test_what_fills_an_answer_reaches_the_engine(client: AsyncClient, engi
 
 
 async def test_wrong_settings(client: AsyncClient) -> None:
+    with pytest.raises(SettingsError, match="no setting 'tool'; allowed are"):
+        Agent(client, tool=[stop_timer])  # type: ignore[call-overload]
+    with pytest.raises(SettingsError, match=r"got 'image'; give a list, as in output=.*image"):
+        client.session(output="image")
     with pytest.raises(SettingsError, match="tools"):
         client.session(tools=[print])
     with pytest.raises(SettingsError, match="a canvas has no parts"):

@@ -139,3 +139,17 @@ def test_canvases_that_make_no_sense() -> None:
         Canvas(3)  # type: ignore[arg-type]
     with pytest.raises(MediaError, match="only stands in a Canvas"):
         Image().encoded(100)
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        (lambda: Image(np.zeros((8, 6, 3), np.uint8), mask=Box(0, 0, 7, 8)), "it is 6 x 8 px: give left, top"),
+        (lambda: Image(np.zeros((8, 6, 3), np.uint8), mask=Region(np.ones((6, 8)))), "a mask of 8 x 6; it is 6 x 8"),
+        (lambda: Speech(np.zeros(24_000, np.int16), sample_rate_hz=24_000, mask=Span(0.5, 1.1)), "is 1.00 s long"),
+        (lambda: Speech(np.zeros(24_000, np.int16), sample_rate_hz=24_000, mask=Span(0.5, 0.5)), "a later end"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused_where_it_is_given(part, told: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SettingsError, match=told):
+        Canvas(part())

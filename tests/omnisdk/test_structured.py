@@ -69,7 +69,21 @@ def test_many_types_are_read(kind: Any, arguments: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Thing, Point, Named, bool, Color, Literal["a", "b"], list[Color], int, dict[str, Named], Visit]
+    "kind",
+    [
+        Thing,
+        Point,
+        Named,
+        bool,
+        Color,
+        Literal["a", "b"],
+        list[Color],
+        int,
+        dict[str, Named],
+        Visit,
+        tuple[int, Color],
+        set[int],
+    ],
 )
 @given(data=st.data())
 def test_what_the_server_fills_in_is_of_the_type(kind: Any, data: st.DataObject) -> None:
@@ -95,7 +109,7 @@ def test_what_does_not_fit(arguments: str) -> None:
         OutputType(Color).read(arguments)
 
 
-@pytest.mark.parametrize("kind", [print, 3, {1, 2}])
+@pytest.mark.parametrize("kind", [print, 3, {1, 2}, object])
 def test_what_is_no_type(kind: Any) -> None:
     with pytest.raises(SettingsError, match="setting 'output' got"):
         OutputType(kind)

@@ -86,7 +86,21 @@ class TestRun:
         assert await Workflow(count).step(Workflow(double).step(double), name="twice").step(halve).run(5) == 8
 
     def test_without_an_event_loop(self) -> None:
-        assert Workflow(double).step(shout).run_sync(2) == "4!"
+        flow = Workflow(double).step(shout)
+        assert flow.run_sync(2) == "4!"
+        *events, result = flow.stream_sync(2)
+        assert [(event.step, event.kind) for event in events] == [  # type: ignore[union-attr]
+            (step, kind) for step in ("double", "shout") for kind in ("started", "done")
+        ]
+        assert result == WorkflowResult("4!")
+        for _ in flow.stream_sync(2):
+            break  # leaving the loop ends the whole
+
+    async def test_where_a_loop_runs_already(self) -> None:
+        assert Workflow(double).run_sync(2) == 4  # as in a notebook
+
+    def test_it_says_what_it_does(self) -> None:
+        assert repr(Workflow(double).parallel(a=shout, b=shout)) == "Workflow(double → a | b)"
 
 
 class TestStream:

@@ -89,6 +89,22 @@ def test_a_date_is_laid_out_digit_by_digit_and_what_was_said_stands() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("schema", "filled"),
+    [
+        ({"type": "array", "items": {"const": 1}}, [1]),
+        ({"type": "array", "items": {"const": 1}, "minItems": 3}, [1, 1, 1]),
+        ({"type": "array", "items": {"const": 1}, "maxItems": 0}, []),
+        ({"type": "array", "prefixItems": [{"const": 1}, {"const": "a"}], "minItems": 2, "maxItems": 2}, [1, "a"]),
+        ({"type": "array", "prefixItems": [{"const": 1}], "items": {"const": 2}, "minItems": 2}, [1, 2]),
+    ],
+)
+def test_lists_are_as_long_as_they_must_be(schema: dict[str, Any], filled: list[object]) -> None:
+    whole = {"properties": {"a": schema}}
+    assert json.loads(skeleton_of(whole, "", "p").filled({})) == {"a": filled}
+    jsonschema.validate({"a": filled}, whole)
+
+
 def test_references_and_kinds_are_followed() -> None:
     schema = {
         "$defs": {"At": {"type": "object", "properties": {"x": {"enum": [1, 2]}, "y": {"const": "top"}}}},
@@ -122,6 +138,8 @@ def test_references_and_kinds_are_followed() -> None:
         ({"properties": {f"p{index}": {"type": "boolean"} for index in range(40)}}, "more than 32"),
         ({"properties": {"a.b": {"type": "string"}, "a": {"properties": {"b": {"type": "string"}}}}}, "one path"),
         ({"properties": {"a": {"type": "integer", "minimum": 3, "maximum": 2}}}, "no number fits"),
+        ({"properties": {"a": {"type": "array", "minItems": 2, "uniqueItems": True}}}, "2 different elements"),
+        ({"properties": {"a": {"type": "array", "prefixItems": [{}], "minItems": 2}}}, "2 elements are wanted and 1"),
         ({"properties": {"a": {"type": "file"}}}, "type 'file' cannot be filled in"),
     ],
 )
