@@ -1,8 +1,9 @@
 """Many sessions at a time, for long: how soon each is answered, in which order, and what memory does.
 
 The network is played from a script, all else is real; the baseline is a bare websocket that sends back what comes,
-asked by the same clients at the same moments. The clients are our own: locust, which plays `swarm`, tells times in
-whole milliseconds, and the echo takes less than one.
+asked by the same clients at the same moments. Each turn is deleted once it is answered, so that no conversation grows:
+what memory grows by is what the server keeps beside them, or the C library's heap. The clients are our own: locust,
+which plays `swarm`, tells times in whole milliseconds, and the echo takes less than one.
 """
 
 import asyncio
