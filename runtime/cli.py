@@ -140,7 +140,7 @@ def server_settings_of(settings: ServeSettings) -> ServerSettings:
     return ServerSettings(
         keys=keys,
         limits=limits,
-        allowed_hosts=(*hosts, settings.host),
+        allowed_hosts=tuple(dict.fromkeys((*hosts, settings.host))),
         allowed_origins=settings.allowed_origins,
         max_sessions=settings.max_sessions,
         resume_window_s=settings.resume_window_s,

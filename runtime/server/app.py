@@ -21,7 +21,7 @@ from runtime.server.chat.completions import ChatCompletions
 from runtime.server.client_secrets import ClientSecrets, ClientSecretsEndpoint
 from runtime.server.connection import Connections, refusal_response
 from runtime.server.draining import Draining
-from runtime.server.http_errors import Endpoint, told
+from runtime.server.http_errors import REALTIME, Endpoint, nowhere, told
 from runtime.server.images import Images
 from runtime.server.metrics import Metrics
 from runtime.server.model_card import ModelCard
@@ -45,13 +45,14 @@ def create_app(engine: Engine, model: ModelCard, settings: ServerSettings | None
     tools = None if tracing is None else tracing.shared_tools
     readiness = Readiness(model.name, lambda: not draining.begun, on_end=_nothing if tools is None else tools.close)
     routes = [
-        WebSocketRoute("/v1/realtime", connections.serve),
+        WebSocketRoute(REALTIME, connections.serve),
         *_open_routes(readiness, assets),
         *_told_routes(door, model, metrics),
         *_asked_routes(door, requests, _asked(model, assets, secrets, tools)),
     ]
     middleware = [] if tracing is None else [Middleware(tracing.middleware)]
-    app = Starlette(routes=routes, lifespan=readiness.lifespan, middleware=middleware)
+    refusals = {404: nowhere, 405: nowhere}
+    app = Starlette(routes=routes, lifespan=readiness.lifespan, middleware=middleware, exception_handlers=refusals)
     app.state.drain = draining.drain
     return app
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+NOT_FOUND, METHOD_NOT_ALLOWED = "not_found", "method_not_allowed"
+REALTIME = "/v1/realtime"
 MODEL_NOT_FOUND, ASSET_NOT_FOUND = "model_not_found", "asset_not_found"
 STATUS_OF_CODE = {
     errors.MESSAGE_TOO_LARGE: 413,
@@ -49,6 +52,20 @@ def told(endpoint: Endpoint) -> Endpoint:
             return error_response(errors.internal_error("request"))
 
     return tried
+
+
+async def nowhere(request: Request, problem: Exception) -> Response:
+    """For a path that there is not, or not with this method."""
+    assert isinstance(problem, HTTPException)
+    came = f"{request.method} {request.url.path[:80]}"
+    if request.url.path == REALTIME:
+        message = f"{came} came without a websocket handshake; connect with a websocket client"
+    elif problem.status_code == 405:
+        message = f"{came} came; this path takes {(problem.headers or {}).get('Allow', 'another method')}"
+    else:
+        message = f"{came} came; there is no such path here; what there is stands in docs/http.md"
+    code = METHOD_NOT_ALLOWED if problem.status_code == 405 else NOT_FOUND
+    return JSONResponse({"error": error_body(ProtocolError(message, code=code))}, problem.status_code, problem.headers)
 
 
 def error_response(error: ProtocolError) -> JSONResponse:

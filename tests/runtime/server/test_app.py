@@ -54,6 +54,22 @@ def test_an_asset_that_is_not_there(url: str) -> None:
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "asset_not_found")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "told"),
+    [
+        ("POST", "/v1/embeddings", 404, "POST /v1/embeddings came; there is no such path here"),
+        ("GET", "/v1/chat/completions", 405, "this path takes POST"),
+        ("GET", "/v1/realtime", 404, "connect with a websocket client"),
+    ],
+)
+def test_a_path_that_is_not_there_is_told_as_openai_tells_it(
+    url: str, method: str, path: str, status: int, told: str
+) -> None:
+    refused = httpx.request(method, url.replace("ws://", "http://") + path)
+    assert refused.status_code == status
+    assert (told in refused.json()["error"]["message"], refused.json()["error"]["param"]) == (True, None)
+
+
 def test_a_foreign_host_name_gets_nothing(url: str) -> None:
     assert get(url, "/v1/models", Host="evil.example").status_code == 403
     assert get(url, "/healthz", Host="evil.example").status_code == 200
