@@ -145,7 +145,7 @@ PICTURE = SlotRecipe(
 REPLY = SlotRecipe("text", "text", TEXT_LENGTH, steps=4, commit="threshold", commit_bound=0.5)
 
 # A spoken answer says what the text slot says, which is written first; 4.4 s are the longest that text can take.
-# Neighbouring codes must fit each other: in 12 steps more words are understood than in 4, in 24 no more.
+# Of fewer steps hardly less is understood; in twelve one can watch what is said, and change it while it forms.
 SPEECH = SlotRecipe("speech", "speech", length=250, steps=12, says=PROMPT)
 SPOKEN = replace(SPEECH, length=110, says="text")
 

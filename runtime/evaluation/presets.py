@@ -20,6 +20,7 @@ ALONE = 5  # answers of a rule that are waited for with nothing beside them
 BOUNDS = {"threshold": (0.5, 0.7, 0.9), "entropy_bound": (0.1, 0.5, 2.0), "certain_answer": (0.3, 0.6, 0.9)}
 HEARD_BOUNDS = {"stable_prefix": (0.1, 0.3)}
 COLUMNS = 4  # of panels
+STEPS = (1, 2, 4, 8, 16, 32, 64, 128)  # marked on the axis
 
 
 def _rules(
@@ -89,6 +90,8 @@ def plot(outcomes: Mapping[str, Sequence[Outcome]], path: Path) -> None:
         axis.set(xscale="log", xlabel="denoise steps of an answer", ylabel="score", ylim=(0, 1.02))
         axis.set_title(task.replace("_", " "), fontsize=10)
         axis.minorticks_off()
+        most = max(one.steps for one in found)
+        axis.set_xticks(ticks := [step for step in STEPS if step <= 1.5 * most], labels=map(str, ticks))
         axis.legend(fontsize=7, loc="lower right")
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,6 +196,7 @@ def presets(
             outcomes.setdefault(task, []).append(one)
             write_outcomes(outcomes, json_file)
             click.echo(f"{task:<16} {rule.name:<16} {rule.numbers}  {one.score:.1%}  {one.gflop:.2f} GFLOP")
+    outcomes = {task: outcomes[task] for task in RULES if task in outcomes}
     table = as_table(outcomes)
     click.echo(table)
     if table_file is not None:
