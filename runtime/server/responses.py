@@ -38,7 +38,7 @@ from runtime.server.hearing import Heard
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.parts import read_item
-from runtime.server.task import TRANSCRIPT, Task, choose_task, hangs_on_words, hears, turns_of, written
+from runtime.server.task import TRANSCRIPT, Choice, Task, turns_of, written
 from runtime.server.tools.deciding import Call, Deciding, Undecided
 from runtime.server.tools.offer import Offer, call_recipe
 
@@ -146,11 +146,11 @@ class Responses:
         turns = [*self._instructions(wanted), *turns_of(items, parts, self._unanswered)]
         offer = Offer.of(self._rules.with_own(wanted), items)
         offer = offer if omni.canvas is UNSET else Offer((), forced=False)  # what is laid out calls no tool
-        choose = partial(choose_task, self._model, turns, omni, plain=self._live and self._rules.says_no_output(wanted))
+        choice = Choice(self._model, tuple(turns), omni, plain=self._live and self._rules.says_no_output(wanted))
         said = _said(turns[-1], items, parts)
-        task = None if offer.forced else choose(said)
+        task = None if offer.forced else choice.task(said)
         fixed = bool(begun_with.given) or bool(omni.changes)  # of the answer as it is laid out now
-        unsure = said is None and task is not None and not fixed and hears(task.recipe) and hangs_on_words(choose)
+        unsure = said is None and task is not None and not fixed and choice.hangs_on_words
         if task is not None:
             check_given(begun_with.given, task.recipe, "response.omni.given")
         begun_with = replace(begun_with, changes=await self._changes(omni, turns if task is None else task.turns))
@@ -160,7 +160,7 @@ class Responses:
         answer.begin()
         self._asked_last[plan.response.id] = str(items[-1].id)
         if offer.tools or unsure:
-            self._spawn(self._call_or_answer(answer, offer, turns, choose, said, begun_with))
+            self._spawn(self._call_or_answer(answer, offer, choice, said, begun_with))
         elif task is not None:
             self._submit(answer, task.recipe, task.turns, begun_with)
 
@@ -197,8 +197,7 @@ class Responses:
         self,
         answer: Answer,
         offer: Offer,
-        turns: Sequence[Turn],
-        choose: Callable[[str | None], Task],
+        choice: Choice,
         said: str | None,
         begun_with: BegunWith,
     ) -> None:
@@ -207,9 +206,9 @@ class Responses:
         said: the words of the turn, if they are known already.
         """
         try:
-            decision = await Deciding(self._model, partial(self._ask, answer), answer.hear).decide(offer, turns)
-            said = said if answer.words_heard is None else answer.words_heard
-            task = None if isinstance(decision, Call) else choose(said)
+            decision = await Deciding(self._model, partial(self._ask, answer), answer.hear).decide(offer, choice.turns)
+            words = answer.words_heard
+            task = None if isinstance(decision, Call) else choice.task(said) if words is None else choice.heard(words)
         except OutboxFullError:
             self._on_overflow()
             return

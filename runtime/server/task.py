@@ -1,6 +1,6 @@
 """Which task a conversation asks for: the recipe, and what of the conversation the model reads."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 from operator import itemgetter
@@ -130,9 +130,38 @@ def hears(recipe: Recipe) -> bool:
     return any(slot.name == TRANSCRIPT for slot in recipe.slots)
 
 
-def hangs_on_words(choose: Callable[[str], Task]) -> bool:
-    """Whether what answers a turn cannot be chosen before its words are known."""
-    return len({choose(words).recipe.name for words in EXAMPLES}) > 1
+@dataclass(frozen=True)
+class Choice:
+    """What answers a turn, chosen when its words are known, if they will be. The fields are those of `choose_task`."""
+
+    card: ModelCard
+    turns: tuple[Turn, ...]
+    settings: OmniSettings
+    plain: bool = False
+
+    def task(self, said: str | None) -> Task:
+        """Raises ProtocolError."""
+        return choose_task(self.card, self.turns, self.settings, said, plain=self.plain)
+
+    @property
+    def hangs_on_words(self) -> bool:
+        """Whether a spoken turn is to be heard before: its words tell, and to hear it costs no step more."""
+        if not hears(self.task(None).recipe):
+            return False
+        tasks = [self.heard(words) for words in EXAMPLES]
+        return len({(task.recipe.name, task.outputs) for task in tasks}) > 1
+
+    def heard(self, words: str) -> Task:
+        """Once it was heard. Nobody can point at what a client without the extension said: it may as well be written.
+
+        Then no picture is made on the way to an answer that is spoken.
+        """
+        if not self.plain or not hears(self.task(None).recipe):
+            return self.task(words)
+        last = self.turns[-1]
+        others = tuple(part for part in last.parts if not isinstance(part, SpeechPart))
+        written_down = (*self.turns[:-1], replace(last, parts=(*others, TextPart(words))))
+        return replace(self, turns=written_down).task(written(written_down[-1]))
 
 
 def _draws(card: ModelCard, turns: Sequence[Turn]) -> bool:

@@ -89,6 +89,19 @@ def test_answers_are_spoken_unless_the_client_says_otherwise(client: WireClient)
     assert say(client, "hello")["output_modalities"] == ["text"]
 
 
+def test_a_drawing_that_is_asked_for_aloud_comes_beside_the_spoken_answer(
+    client: WireClient, spoken: dict[str, str]
+) -> None:
+    drawn = say(client, CAT, spoken)
+    assert ("green" in transcript(drawn), len(pictures(drawn))) == (True, 1)
+    (heard,) = client.of_type("conversation.item.input_audio_transcription.completed")
+    read = drawn["usage"]["input_token_details"]
+    assert ("green" in heard["transcript"], read["audio_tokens"] > 0, read["text_tokens"] > 0) == (True, True, True)
+    item_id = heard["item_id"]
+    asked = client.ask({"type": "conversation.item.retrieve", "item_id": item_id}, "conversation.item.retrieved")
+    assert asked["item"]["content"][0]["transcript"] == heard["transcript"]
+
+
 @pytest.mark.parametrize("aloud", [False, True])
 def test_after_a_picture_was_shown_each_turn_is_answered_as_what_it_asks(
     client: WireClient, spoken: dict[str, str], aloud: bool

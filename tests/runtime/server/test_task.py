@@ -11,7 +11,7 @@ from omnisdk.protocol.settings import DEFAULT_OMNI, OmniSettings, OutputModality
 from runtime.engine.recipe import SPEAKING_RECIPES
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart, Turn
 from runtime.server.model_card import ModelCard
-from runtime.server.task import Task, choose_task, hangs_on_words, turns_of
+from runtime.server.task import Choice, choose_task, turns_of
 from tests.support.live_server import MODEL, SPEAKING_MODEL
 
 TALKING_MODEL = replace(MODEL, recipes=SPEAKING_RECIPES)
@@ -107,17 +107,32 @@ def test_a_picture_of_earlier_is_read_along_where_the_words_ask_about_it(
 
 
 def test_what_was_spoken_is_told_apart_by_its_words() -> None:
-    turns = [*SHOWN_BEFORE, user(SPEECH)]
+    choice = Choice(TALKING_MODEL, (*SHOWN_BEFORE, user(SPEECH)), asking(SPOKEN))
+    assert choice.task("what is this?").recipe.name == choice.task(None).recipe.name == "speech_and_image_to_speech"
+    assert choice.task("draw a dog").recipe.name == "speech_to_image_and_speech"
+    assert choice.task("draw a dog").outputs == {"speech", "text"}  # nobody asked for the picture on its way
+    assert choice.hangs_on_words
+    assert choice.heard("draw a dog") == choice.task("draw a dog")
+    assert not replace(choice, turns=(user(SPEECH),)).hangs_on_words
 
-    def choose(said: str | None) -> Task:
-        return choose_task(TALKING_MODEL, turns, asking(SPOKEN), said)
 
-    assert choose("what is this?").recipe.name == choose(None).recipe.name == "speech_and_image_to_speech"
-    assert choose("draw a dog").recipe.name == "speech_to_image_and_speech"
-    assert choose("draw a dog").outputs == {"speech", "text"}  # nobody asked for the picture on its way
-    assert hangs_on_words(choose)
-    turns = [user(SPEECH)]
-    assert not hangs_on_words(choose)
+def test_what_a_plain_client_said_is_answered_as_if_it_had_been_written() -> None:
+    choice = Choice(TALKING_MODEL, (user(SPEECH),), asking(SPOKEN), plain=True)
+    assert choice.hangs_on_words
+    greeting = choice.heard("good morning")
+    assert greeting.recipe.name == "text_to_text_and_speech"  # on the way to which no picture is made
+    assert greeting.turns == (user(TextPart("good morning")),)
+    shown = replace(choice, turns=(*SHOWN_BEFORE, user(SPEECH)))
+    assert shown.heard("what is this?").recipe.name == "image_to_speech"
+    assert shown.heard("draw a dog").recipe.name == "text_to_image_and_speech"
+    both = replace(choice, turns=(user(SPEECH, TEXT),)).heard("")
+    assert (both.recipe.name, both.turns) == ("text_to_image_and_speech", (user(TEXT, TextPart("")),))  # a red ball
+
+
+def test_a_model_that_does_not_write_down_what_it_hears_is_not_asked_to() -> None:
+    choice = Choice(SPEAKING_MODEL, (user(IMAGE), Turn("assistant", (TEXT,)), user(SPEECH)), asking(SPOKEN), plain=True)
+    assert not choice.hangs_on_words
+    assert choice.heard("good morning").recipe.name == "speech_to_speech"
 
 
 @pytest.mark.parametrize(
