@@ -125,7 +125,7 @@ class Talker:
         await self._time_echo()
         spoken = time.perf_counter()
         await self._socket.send('{"type": "input_audio_buffer.commit"}')
-        await self._socket.send('{"type": "response.create"}')
+        await self._socket.send(json.dumps({"type": "response.create", "response": {"output_modalities": ["text"]}}))
         kinds, items = await self._read_answer(spoken)
         self._tally.turns += 1
         self._tally.misordered += not in_order(kinds)

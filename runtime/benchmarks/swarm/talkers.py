@@ -67,7 +67,7 @@ class Talker(User):  # type: ignore[misc]  # locust is not there when types are 
             time.sleep(CHUNK_S)  # gevent's
         spoken = time.perf_counter()
         self.socket.send('{"type": "input_audio_buffer.commit"}')
-        self.socket.send('{"type": "response.create"}')
+        self.socket.send(json.dumps({"type": "response.create", "response": {"output_modalities": ["text"]}}))
         items = self.answer(spoken)
         for item_id in items:
             began = time.perf_counter()

@@ -7,7 +7,7 @@ from websockets.asyncio.client import connect
 
 from runtime.benchmarks.sessions import ORDER, Spread, Talker, Tally, _run, figures_of, in_order
 from runtime.cli import bench
-from tests.support.live_server import serving
+from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
 
 PCM = bytes(48_000)
@@ -43,7 +43,7 @@ def test_the_ratio_is_over_the_echo_and_memory_from_when_it_is_warm(tally: Tally
 async def test_a_turn_is_timed_against_the_real_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.benchmarks.sessions.CHUNK_S", 0.01)
     tally = Tally()
-    with serving(ScriptedEngine()) as url:
+    with serving(ScriptedEngine(), SPEAKING_MODEL) as url:
         async with connect(f"{url}/v1/realtime") as socket, connect(f"{url}/v1/realtime") as other:
             await other.recv()
             await socket.recv()
