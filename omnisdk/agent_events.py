@@ -69,7 +69,7 @@ class AgentResult(Generic[Out]):
 
     output: Out
     response: Response
-    conversation: Conversation
+    conversation: Conversation = field(repr=False)
     tool_calls: tuple[Called, ...]
     agent: Agent[object] = field(repr=False)
 

@@ -75,6 +75,9 @@ class Item:
     def __str__(self) -> str:
         return f"{self.role}: {' + '.join(str(part) for part in self.parts) or '(nothing)'}"
 
+    def _repr_html_(self) -> str:
+        return Conversation(items=(self,))._repr_html_()
+
 
 @dataclass(frozen=True)
 class Conversation:

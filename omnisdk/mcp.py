@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from omnisdk.errors import OmniError
 from omnisdk.media import Image, Speech
+from omnisdk.protocol.formats import FORMATS
 from omnisdk.schema import fillable
 from omnisdk.tools import Output, TellProgress, Tool, ToolContext, ToolError
 
@@ -154,7 +155,8 @@ def _fillable(schema: Any) -> Any:
         return [_fillable(part) for part in schema]
     if not isinstance(schema, Mapping):
         return schema
-    left = {name: part for name, part in schema.items() if name not in UNFILLABLE}
+    kept = ("format",) if schema.get("format") in FORMATS else ()
+    left = {name: part for name, part in schema.items() if name not in UNFILLABLE or name in kept}
     named = ("properties", "$defs", "definitions")
     return {
         name: {key: _fillable(value) for key, value in part.items()}

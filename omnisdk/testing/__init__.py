@@ -6,11 +6,13 @@ def test_light(scripted):                          # the fixture comes with the 
     with Client(scripted.url) as omni:
         assert Agent(omni, tools=[set_light]).run_sync("lights off").text == "Done."
 
-`record` writes a session with a real server down, `replay` plays it again.
+`FakeSpeaker` is where an assistant speaks in a test. `record` writes a session with a real server down, `replay` plays it
+again.
 """
 
+from omnisdk.testing.devices import FakeSpeaker
 from omnisdk.testing.recording import record, replay
 from omnisdk.testing.runtime import ScriptedRuntime, scripted_runtime
 from omnisdk.testing.script import ScriptError
 
-__all__ = ["ScriptError", "ScriptedRuntime", "record", "replay", "scripted_runtime"]
+__all__ = ["FakeSpeaker", "ScriptError", "ScriptedRuntime", "record", "replay", "scripted_runtime"]

@@ -12,9 +12,9 @@ import pytest
 from omnisdk import Client, Speech
 from omnisdk.command import main
 from omnisdk.local_runtime import LocalRuntime
+from omnisdk.testing import FakeSpeaker
 from tests.docs.preambles import PREAMBLES
 from tests.support.embedded_server import serving_embedded
-from tests.support.fake_devices import FakeSpeaker
 from tests.support.snippets import PageRun, Snippet, snippets_of
 
 ROOT = Path(__file__).parents[2]

@@ -21,10 +21,10 @@ from omnisdk.partials import Partial
 from omnisdk.response import Response
 from omnisdk.settings import GenerationSettings
 from omnisdk.structured import OutputError
+from omnisdk.testing import FakeSpeaker
 from omnisdk.tools import ToolContext, ToolError, tool
 from runtime.engine.given import GivenImage, GivenText
 from runtime.engine.request import ImagePart, TextPart
-from tests.support.fake_devices import FakeSpeaker
 from tests.support.live_server import serving
 from tests.support.scripted_engine import ScriptedEngine
 

@@ -17,9 +17,9 @@ from omnisdk.conversation import Conversation, ToolCall
 from omnisdk.errors import ConnectFailed, ConnectionLost, OmniError, ResponseFailed, SettingsError
 from omnisdk.hooks import Stopped
 from omnisdk.media import Speech
-from omnisdk.testing import ScriptedRuntime
+from omnisdk.testing import FakeSpeaker, ScriptedRuntime
 from omnisdk.tools import ToolError, tool
-from tests.support.fake_devices import QUIET, RATE_HZ, TALK, FakeSpeaker, microphone
+from tests.support.fake_devices import QUIET, RATE_HZ, TALK, microphone
 from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
 

@@ -18,10 +18,11 @@ from omnisdk.errors import ConnectionLost
 from omnisdk.live import Live
 from omnisdk.media import Speech
 from omnisdk.reconnecting import Reconnect
+from omnisdk.testing import FakeSpeaker
 from omnisdk.tools import tool
 from runtime.server.settings import ServerSettings
 from tests.support.cutting_proxy import CuttingProxy, cutting
-from tests.support.fake_devices import QUIET, RATE_HZ, FakeSpeaker
+from tests.support.fake_devices import QUIET, RATE_HZ
 from tests.support.live_server import SPEAKING_MODEL, serving
 from tests.support.scripted_engine import ScriptedEngine
 

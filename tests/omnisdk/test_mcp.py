@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from omnisdk.agent import Agent
 from omnisdk.client import AsyncClient, Client
 from omnisdk.errors import OmniError, SchemaError
-from omnisdk.mcp import mcp_tools
+from omnisdk.mcp import _fillable, mcp_tools
 from omnisdk.media import Image
 from omnisdk.tools import ToolContext, ToolError
 from tests.support import mcp_server
@@ -173,3 +173,9 @@ async def test_a_tool_no_model_can_fill_in() -> None:
             pass
     async with mcp_tools(server, only=["fine"]) as tools:
         assert await tools[0].run("{}", CONTEXT) == "fine"
+
+
+def test_formats_that_have_a_shape_stay() -> None:
+    told = {name: {"type": "string", "format": name} for name in ("date", "email")}
+    left = _fillable({"type": "object", "properties": told})
+    assert left["properties"] == {"date": told["date"], "email": {"type": "string"}}

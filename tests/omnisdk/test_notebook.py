@@ -36,6 +36,7 @@ def test_a_conversation() -> None:
     html = chat._repr_html_()
     assert html.startswith("<p><b>system</b> &lt;b&gt;</p><p><b>user</b> what is this? <img src=")
     assert html.endswith("</audio> 1 &lt; 2</p>")
+    assert chat[0]._repr_html_().startswith("<p><b>user</b> what is this? <img src=")
 
 
 def test_a_partial() -> None:

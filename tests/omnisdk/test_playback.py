@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from omnisdk.playback import Cut, Playback
-from tests.support.fake_devices import FakeSpeaker
+from omnisdk.testing import FakeSpeaker
 
 SECOND = np.ones(24_000, np.int16)
 

@@ -10,9 +10,9 @@ from omnisdk.errors import OmniError, ResponseFailed, ServerError
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import events
 from omnisdk.protocol.picture import Picture
-from omnisdk.testing import ScriptedRuntime, ScriptError
+from omnisdk.testing import FakeSpeaker, ScriptedRuntime, ScriptError
 from omnisdk.tools import tool
-from tests.support.fake_devices import QUIET, TALK, FakeSpeaker
+from tests.support.fake_devices import QUIET, TALK
 
 pytestmark = pytest.mark.anyio
 RED = Image(np.full((8, 6, 3), (255, 0, 0), np.uint8))
