@@ -13,7 +13,6 @@ from omnisdk.agent_events import (
     AgentResult,
     Called,
     Handoff,
-    LiveEvent,
     ModelRequest,
     Progress,
 )
@@ -208,9 +207,9 @@ class Agent(Generic[Out]):
         *,
         conversation: Conversation | None = None,
         deps: object = None,
-    ) -> Iterator[LiveEvent]:
-        """`live` for a program without an event loop: `for event in agent.live_sync(microphone(), speaker()):`."""
-        return self._sync_client().iterate(self._live(microphone, speaker, conversation, deps).events())
+    ) -> Live:
+        """`live` for a program without an event loop: a plain loop over it, or `.wait()` for the conversation."""
+        return self._live(microphone, speaker, conversation, deps, self._sync_client())
 
     def _live(
         self,
@@ -218,10 +217,11 @@ class Agent(Generic[Out]):
         speaker: SpeakerLike,
         conversation: Conversation | None,
         deps: object,
+        client: Client | None = None,
     ) -> Live:
         from omnisdk.live import Live
 
-        return Live(self, microphone, speaker, conversation, deps)
+        return Live(self, microphone, speaker, conversation, deps, client)
 
     # One turn
 

@@ -293,6 +293,21 @@ class Session:
         return repr(self._live).removeprefix("Async")
 
     @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._live.url
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone for good."""
+        return self._live.lost
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection stands; between a break and the next one it does not."""
+        return self._live.connected
+
+    @property
     def conversation(self) -> Conversation:
         """All that was said."""
         return self._live.conversation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Generator
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from omnisdk.agent_events import (
     TurnFailed,
 )
 from omnisdk.conversation import Conversation
-from omnisdk.errors import SettingsError
+from omnisdk.errors import OmniError, SettingsError
 from omnisdk.media import Speech
 from omnisdk.playback import Playback, SpeakerLike
 from omnisdk.pump import Pump, Sound
@@ -21,13 +21,15 @@ from omnisdk.talk import Talk
 
 if TYPE_CHECKING:
     from omnisdk.agent import Agent
+    from omnisdk.client import Client
 
 
 class Live:
     """`async for event in agent.live(microphone(), speaker()):`, or `await agent.live(...)` for the conversation.
 
-    It ends with the microphone, once all was answered and heard, or when the loop is left. Awaited, it raises what a
-    loop is told as TurnFailed. Both devices are closed at the end.
+    With the sync client `for event in agent.live_sync(...):`, or `agent.live_sync(...).wait()`. It ends with the
+    microphone, once all was answered and heard, or when the loop is left. Awaited, it raises what a loop is told as
+    TurnFailed. conversation: as the last agent left it. Both devices are closed at the end.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Live:
         speaker: SpeakerLike,
         conversation: Conversation | None,
         deps: object,
+        client: Client | None = None,
     ) -> None:
         if agent.form is not None:
             raise SettingsError("an agent whose output is a type cannot talk; leave output out, or use run(...)")
@@ -46,6 +49,7 @@ class Live:
             conversation if conversation is not None else Conversation(system=agent.instructions or None)
         )
         self._agent, self._deps = agent, deps
+        self._client = client  # the sync one, on whose thread it runs
         self._microphone, self._playback = microphone, Playback(speaker)
         self._told: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -61,6 +65,18 @@ class Live:
 
     def __aiter__(self) -> AsyncGenerator[LiveEvent, None]:
         return self.events()
+
+    def __iter__(self) -> Iterator[LiveEvent]:
+        return self._sync().iterate(self.events())
+
+    def wait(self) -> Conversation:
+        """The conversation at the end, for the sync client."""
+        return self._sync().call(lambda _: self._to_the_end())
+
+    def _sync(self) -> Client:
+        if self._client is None:
+            raise OmniError("this belongs to an AsyncClient; use `await live` and `async for`")
+        return self._client
 
     async def events(self) -> AsyncGenerator[LiveEvent, None]:
         """What happens, as it happens."""

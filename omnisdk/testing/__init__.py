@@ -6,8 +6,8 @@ def test_light(scripted):                          # the fixture comes with the 
     with Client(scripted.url) as omni:
         assert Agent(omni, tools=[set_light]).run_sync("lights off").text == "Done."
 
-`FakeSpeaker` is where an assistant speaks in a test. `record` writes a session with a real server down, `replay` plays it
-again.
+`FakeSpeaker` is where an assistant speaks in a test. `record` writes a session with a real server down, `replay` plays
+it again.
 """
 
 from omnisdk.testing.devices import FakeSpeaker

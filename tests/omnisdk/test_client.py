@@ -196,7 +196,7 @@ class TestAgainstTheServer:
     pytestmark = pytest.mark.anyio
 
     async def test_a_spoken_turn_with_all_its_partials(self) -> None:
-        with serving(ScriptedEngine(step_s=0.02)) as url:
+        with serving(ScriptedEngine(step_s=0.08)) as url:
             async with AsyncClient(url) as omni, omni.session(output=["image", "text"]) as session:
                 await session.send(SPEECH)
                 response = session.respond(seed=5)

@@ -284,6 +284,26 @@ async def test_for_programs_without_a_loop(scripted: ScriptedRuntime) -> None:
     assert of(AgentResult, told)[0].text == "hi"
 
 
+async def test_a_conversation_for_programs_without_a_loop(scripted: ScriptedRuntime) -> None:
+    scripted.hear("hello").say("hi").hear("hello").say("hi").hear("hello").fail("tired")
+    recording = Speech(np.concatenate([TALK, QUIET]), sample_rate_hz=RATE_HZ)
+
+    def program() -> None:
+        with Client(scripted.url) as omni:
+            assert len(Agent(omni).live_sync(recording, FakeSpeaker()).wait()) == 2
+            live = Agent(omni).live_sync(recording, FakeSpeaker())
+            for event in live:
+                if isinstance(event, AgentResult):
+                    break
+            assert len(live.conversation) == 2
+            with pytest.raises(ResponseFailed, match="tired"):
+                Agent(omni).live_sync(recording, FakeSpeaker()).wait()
+
+    await asyncio.to_thread(program)
+    with pytest.raises(OmniError, match="use `await live`"):
+        Agent(AsyncClient(scripted.url)).live(recording, FakeSpeaker()).wait()
+
+
 async def test_an_agent_that_cannot_talk(scripted: ScriptedRuntime) -> None:
     with pytest.raises(SettingsError, match="whose output is a type cannot talk"):
         Agent(AsyncClient(scripted.url), output=bool).live(microphone(), FakeSpeaker())

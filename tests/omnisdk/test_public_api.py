@@ -91,3 +91,23 @@ def test_each_thing_has_one_obvious_import() -> None:
     homes = [public(name).path for name in omnisdk.__all__]
     assert len(set(homes)) == len(homes)
     assert all(home.startswith("omnisdk.") for home in homes)
+
+
+OF_THE_ASYNC_CLIENT = {"wait", "is_local"}
+OF_THE_ASYNC_SESSION = {  # what speaking, voice sessions and the sync client need of it
+    *("post_audio", "say_again", "commit_speech", "expect_spoken", "clear_speech", "settled", "truncate", "interrupt"),
+    *("room", "close", "wait_with", "max_speech_s"),
+}
+
+
+def names_of(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_")}
+
+
+def test_whatever_is_async_has_a_sync_twin() -> None:
+    assert names_of(omnisdk.AsyncClient) - OF_THE_ASYNC_CLIENT <= names_of(omnisdk.Client)
+    assert names_of(omnisdk.AsyncSession) - OF_THE_ASYNC_SESSION <= names_of(omnisdk.Session)
+    for kind in (omnisdk.Agent, omnisdk.Workflow):
+        assert {f"{name}_sync" for name in ("run", "stream", "live") if hasattr(kind, name)} <= names_of(kind)
+    for kind in (omnisdk.Response, omnisdk.Change, omnisdk.Live):
+        assert hasattr(kind, "wait"), kind
