@@ -18,6 +18,7 @@ _ASKING = _words(
 )
 _ARTICLES = _words("a an some one two three four five six")
 _SEEN = re.compile(r"\b(?:describe|see)\b|\b(?:the|this|that) (?:picture|image|photo|drawing)\b")
+_SCENE = re.compile(r"\b(?:on|above|below|beside|behind|of) an?\b")  # of things that were named without an article
 _ADDRESSED = _words("you your you're yourself i me my")
 _ENDS_ASKING = ("?", "\uff1f")
 
@@ -36,9 +37,13 @@ def asks_about_picture(words: str) -> bool:
 
 def asks_to_draw(words: str) -> bool:
     """Whether something is to be drawn: told to, or just named, as in "a red cat on the left of a dog"."""
-    opening = _opening(_said(words))
-    named = opening in _ARTICLES and not words.rstrip().endswith(_ENDS_ASKING)
-    return opening in _DRAWING or named
+    said = _said(words)
+    opening = _opening(said)
+    if opening in _DRAWING:
+        return True
+    if opening in _ASKING or words.rstrip().endswith(_ENDS_ASKING):
+        return False
+    return opening in _ARTICLES or bool(_SCENE.search(" ".join(said)) and not _ADDRESSED & set(said))
 
 
 def _said(words: str) -> list[str]:

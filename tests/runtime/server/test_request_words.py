@@ -33,6 +33,7 @@ def test_questions_about_what_is_seen(words: str) -> None:
         "show me a lemon",
         "Three Lemons.",
         "i want a picture of a cat",
+        "cat on a blue background",  # as it is heard at times
     ],
 )
 def test_drawings(words: str) -> None:
@@ -42,7 +43,17 @@ def test_drawings(words: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["", "hello", "how are you?", "what is your name?", "what can you do?", "good morning", "turn on the light", "!"],
+    [
+        "",
+        "hello",
+        "how are you?",
+        "what is your name?",
+        "what can you do?",
+        "good morning",
+        "turn on the light",
+        "i sit on a train",
+        "!",
+    ],
 )
 def test_what_is_neither(words: str) -> None:
     assert not asks_to_draw(words)
