@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageDraw
 
+from runtime.codecs.image import encode_png
 from runtime.server.keys import Key
 from runtime.server.settings import ServerSettings
+from tests.support.embedded import Crank, picture_of
 from tests.support.embedded_server import serving_embedded
 from tests.support.sent_frames import SentFrames
 
@@ -25,11 +26,11 @@ def spoken() -> Path:
 
 @pytest.fixture(scope="session")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A red ball on white."""
-    image = Image.new("RGB", (160, 160), "white")
-    ImageDraw.Draw(image).ellipse((40, 40, 120, 120), "red")
-    path = tmp_path_factory.mktemp("shown") / "ball.png"
-    image.save(path)
+    """A cat on white, as the model draws it: of what it does not know it says so."""
+    crank = Crank()
+    crank.ask("picture", "draw a cat on a white background", seed=1)
+    path = tmp_path_factory.mktemp("shown") / "cat.png"
+    path.write_bytes(encode_png(picture_of(crank.finished("picture"))))
     return path
 
 
