@@ -19,10 +19,10 @@ class FakeSpeaker:
     """
 
     def __init__(self, hears_s: float = math.inf) -> None:
-        self.hears_s = hears_s
-        self.given_s = 0.0
-        self.stops = 0
-        self.closed = False
+        self.hears_s: float = hears_s
+        self.given_s: float = 0.0
+        self.stops: int = 0
+        self.closed: bool = False
         self._given: Pcm = np.zeros(0, np.int16)
 
     @property
