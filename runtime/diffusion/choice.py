@@ -25,7 +25,7 @@ def choose(canvas: Canvas, slot: Slot, scores: Tensor) -> Canvas:
 
 
 def unsure(canvas: Canvas, slot: Slot, scores: Tensor, margin: float) -> Canvas | None:
-    """The canvas with `slot.unsure` in the slot, if all of it is open and its likeliest tokens are not worth `margin`
+    """The canvas with `slot.unsure` in the slot, if all of it is open and its likeliest answer is not worth `margin`
     more; else None.
 
     scores: (slot.length, length of slot.vocabulary), of one pass. Worth is as in `choose`, in nats a token.
@@ -33,13 +33,33 @@ def unsure(canvas: Canvas, slot: Slot, scores: Tensor, margin: float) -> Canvas 
     if slot.unsure is None or canvas.num_masked(slot) < slot.length:
         return None
     places = torch.arange(slot.length)
-    likeliest = Choice("", tuple((scores.argmax(-1) + slot.vocabulary[0]).tolist()))
+    columns = untorn(canvas, slot, scores).argmax(-1)
+    likeliest = Choice("", tuple((columns + slot.vocabulary[0]).tolist()))
     more = _worth(likeliest, slot, scores, places) - _worth(slot.unsure, slot, scores, places)
     if more >= margin:
         return None
     tokens = torch.tensor(slot.unsure.tokens)
     own = torch.softmax(scores.float(), -1).gather(-1, (tokens - slot.vocabulary[0])[:, None])[:, 0]
     return canvas.fill(places + slot.start, tokens, own)
+
+
+def untorn(canvas: Canvas, slot: Slot, scores: Tensor) -> Tensor:
+    """Scores of an open slot, without the tokens of `slot.unsure` where the likeliest text has some of them in a row.
+
+    What is likeliest at each position alone may begin as an answer and, past its end, go on as the longer refusal.
+    """
+    if slot.unsure is None or canvas.num_masked(slot) < slot.length:
+        return scores
+    tokens = torch.tensor(slot.unsure.tokens)
+    columns = tokens - slot.vocabulary[0]
+    says = ~torch.isin(tokens, torch.tensor(slot.ends, dtype=tokens.dtype))
+    torn = says & (scores.argmax(-1) == columns)
+    if torch.equal(torn, says) or not (torn[1:] & torn[:-1]).any():
+        return scores
+    rows = torn.nonzero()[:, 0]
+    barred = scores.clone()
+    barred[rows, columns[rows]] = -torch.inf
+    return barred
 
 
 def _worth(choice: Choice, slot: Slot, scores: Tensor, places: Tensor) -> Tensor:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import torch
 
 from runtime.diffusion.canvas import Canvas, Choice, Slot
-from runtime.diffusion.choice import choose, unsure
+from runtime.diffusion.choice import choose, unsure, untorn
 
 MASK, END = 9, 8
 CHOICES = (Choice("Red", (1, 2, END)), Choice("blue sky", (3, 4, 5)), Choice("rose", (1, 6, END)))
@@ -89,3 +89,35 @@ def test_an_answer_that_is_begun_is_not_doubted_nor_one_of_a_slot_that_never_dou
     assert unsure(begun, slot, torch.zeros(2, 9), margin=0.1) is None
     start = canvas()
     assert unsure(start, start.slots[0], torch.zeros(3, 9), margin=0.1) is None
+
+
+TORN = Choice("i do not", (5, 6, 7))  # longer than the answer, which ends where it goes on
+
+
+def torn(end: float) -> tuple[Canvas, Slot, torch.Tensor]:
+    """An answer 1 END beside the refusal, whose last two tokens are each a little likelier than an end."""
+    start, slot = doubting()
+    slot = replace(slot, unsure=TORN)
+    table = scores(a=1, b=6, c=7)
+    table[1, END] = table[2, END] = end
+    return replace(start, slots=(slot,)), slot, table
+
+
+def test_an_answer_does_not_go_on_as_a_refusal() -> None:
+    start, slot, table = torn(end=4.5)
+    assert table.argmax(-1).tolist() == [1, 6, 7]
+    assert untorn(start, slot, table).argmax(-1).tolist() == [1, END, END]
+    assert unsure(start, slot, table, margin=0.1) is None
+
+
+def test_of_an_answer_and_a_refusal_the_better_one_is_said_whole() -> None:
+    start, slot, table = torn(end=0.0)
+    told = unsure(start, slot, table, margin=0.1)
+    assert told is not None
+    assert said(told) == [5, 6, 7]
+
+
+def test_a_single_token_of_the_refusal_is_left_and_the_refusal_itself() -> None:
+    start, slot, _ = torn(end=4.5)
+    for table in (scores(a=1, b=6, c=END), scores(a=5, b=6, c=7)):
+        assert torch.equal(untorn(start, slot, table), table)
