@@ -66,7 +66,7 @@ class Answering:
                 output = [await self._call(answer)]
             case Fail():
                 output = []
-        self._rules.end_response()
+        self._rules.responses.end()
         await self._put(events.ResponseDone(response=self._ended(answer, output)))
 
     def _response(self, status: ResponseStatus, output: list[items.Item]) -> Response:
@@ -87,7 +87,7 @@ class Answering:
         return ended
 
     async def _tell_heard(self, heard: HeardItem) -> None:
-        self._rules.note_transcript(heard.item_id, heard.content_index, heard.words)
+        self._rules.conversation.note_transcript(heard.item_id, heard.content_index, heard.words)
         await self._put(
             events.ConversationItemInputAudioTranscriptionCompleted(
                 item_id=heard.item_id,
@@ -193,7 +193,7 @@ class Answering:
         for piece in pieces:
             if await self._paused(answer.lasts_s / len(pieces)):
                 break
-            self._rules.note_spoken(self._place["item_id"], len(piece) / rate_hz * 1000)
+            self._rules.conversation.note_spoken(self._place["item_id"], len(piece) / rate_hz * 1000)
             await self._put(events.ResponseOutputAudioDelta(**place, delta=self._encoding.wire_bytes(piece)))
             told += 1
         words = answer.text[: round(len(answer.text) * told / len(pieces))]
@@ -248,14 +248,14 @@ class Answering:
     # The item
 
     async def _begin(self, item: items.Item) -> None:
-        placed = self._rules.begin_answer(item)
+        placed = self._rules.conversation.place(item)
         await self._put(
             events.ResponseOutputItemAdded(response_id=self._place["response_id"], output_index=0, item=item),
             events.ConversationItemAdded(item=item, previous_item_id=placed.previous_item_id),
         )
 
     async def _settle(self, item: items.Item) -> items.Item:
-        placed = self._rules.settle_answer(item)
+        placed = self._rules.conversation.settle(item)
         await self._put(
             events.ConversationItemDone(item=item, previous_item_id=placed.previous_item_id),
             events.ResponseOutputItemDone(response_id=self._place["response_id"], output_index=0, item=item),

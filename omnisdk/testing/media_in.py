@@ -8,8 +8,9 @@ from omnisdk.errors import MediaError
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import errors, items
 from omnisdk.protocol.errors import ProtocolError
+from omnisdk.protocol.item_list import Placed
 from omnisdk.protocol.picture import Picture
-from omnisdk.protocol.session import Committed, Placed, SessionRules
+from omnisdk.protocol.session import Committed, SessionRules
 from omnisdk.testing.script import Script
 
 Media = Image | Speech

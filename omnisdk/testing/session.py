@@ -14,7 +14,8 @@ from omnisdk.conversation import item_from_wire, spoken_words
 from omnisdk.media import Image, Speech
 from omnisdk.protocol import events, items, wire
 from omnisdk.protocol.errors import ProtocolError
-from omnisdk.protocol.session import Placed, SessionRules, new_session_settings
+from omnisdk.protocol.item_list import Placed
+from omnisdk.protocol.session import SessionRules, new_session_settings
 from omnisdk.protocol.settings import OMNI_VERSION, ResponseSettings
 from omnisdk.testing.answering import Answering, HeardItem
 from omnisdk.testing.ears import Ears
@@ -81,10 +82,10 @@ class ScriptedSession:
             case events.ConversationItemCreate():
                 await self._tell_placed(self._media.placed(event.item, event.previous_item_id))
             case events.ConversationItemDelete():
-                self._rules.delete_item(event.item_id)
+                self._rules.conversation.delete(event.item_id)
                 await self._put(events.ConversationItemDeleted(item_id=event.item_id))
             case events.ConversationItemTruncate(item_id=item_id, content_index=index):
-                heard_ms = self._rules.truncate_item(item_id, index, event.audio_end_ms)
+                heard_ms = self._rules.conversation.truncate(item_id, index, event.audio_end_ms)
                 told = events.ConversationItemTruncated(item_id=item_id, content_index=index, audio_end_ms=heard_ms)
                 await self._put(told)
             case events.ResponseCreate():
@@ -92,7 +93,7 @@ class ScriptedSession:
                 self._rules.check_response(wanted)
                 self._begin(wanted)
             case events.ResponseCancel():
-                self._rules.cancel_response(event.response_id)
+                self._rules.responses.to_cancel(event.response_id)
                 self._stop("client_cancelled")
             case _:
                 kind = type(event).__struct_config__.tag
@@ -135,7 +136,7 @@ class ScriptedSession:
 
     def _begin(self, wanted: ResponseSettings) -> None:
         before, self._task = self._task, None
-        response_id = self._rules.begin_response() if self._rules.active_response_id is None else None
+        response_id = self._rules.responses.begin() if self._rules.responses.active_id is None else None
         self._task = asyncio.create_task(self._answer(wanted, response_id, before))
 
     async def _answer(
@@ -144,7 +145,7 @@ class ScriptedSession:
         try:
             if before is not None:
                 await before
-            await self._tell_answer(wanted, response_id or self._rules.begin_response())
+            await self._tell_answer(wanted, response_id or self._rules.responses.begin())
         except websockets.ConnectionClosed:
             return
         except Exception:  # a fault of the script's or of ours: the test is to see it
@@ -155,7 +156,7 @@ class ScriptedSession:
     async def _tell_answer(self, wanted: ResponseSettings, response_id: str) -> None:
         said, heard_at = self._said()
         following = self._script.next(said)
-        self._answered |= {item.id for item in self._rules.items}
+        self._answered |= {item.id for item in self._rules.conversation.items}
         await self._put(*following.told)
         if isinstance(following.answer, Vanish):
             self._socket.transport.abort()
@@ -166,7 +167,7 @@ class ScriptedSession:
 
     def _said(self) -> tuple[Said, tuple[str, int] | None]:
         """What was said since the last answer began; the item of the last that was spoken, and which part of it."""
-        fresh = [item for item in self._rules.items if item.id not in self._answered]
+        fresh = [item for item in self._rules.conversation.items if item.id not in self._answered]
         results = [item.output for item in fresh if isinstance(item, items.FunctionCallOutput)]
         messages = [item for item in fresh if isinstance(item, items.Message) and item.role == "user"]
         written = [words for item in messages if (words := " ".join(spoken_words(item_from_wire(item))))]

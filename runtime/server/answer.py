@@ -119,7 +119,7 @@ class Answer:
         self._seed = 0
         self._started = False
         self._heard: str | None = None
-        self._content = plan.content(outbox, partial(rules.note_spoken, plan.item_id))
+        self._content = plan.content(outbox, partial(rules.conversation.note_spoken, plan.item_id))
 
     def begin(self) -> None:
         self._outbox.put(events.ResponseCreated(response=self.plan.response))
@@ -151,7 +151,7 @@ class Answer:
     def _tell_added(self, item: Item) -> None:
         self._outbox.put(events.ResponseOutputItemAdded(response_id=self._id, output_index=0, item=item))
         if not self.plan.side:
-            placed = self._rules.begin_answer(item)
+            placed = self._rules.conversation.place(item)
             self._outbox.put(events.ConversationItemAdded(item=placed.item, previous_item_id=placed.previous_item_id))
 
     def _begin_partials(self, started: Started) -> None:
@@ -243,7 +243,7 @@ class Answer:
         output = [self._closing_item(finished, refs)] if self._started else []
         for item in output:
             self._tell_settled(item)
-        self._rules.end_response(self._id)
+        self._rules.responses.end(self._id)
         self._tell_end(finished, output, refs)
 
     def _tell_last_partial(self, finished: Finished) -> None:
@@ -291,7 +291,7 @@ class Answer:
 
     def _tell_settled(self, item: Item) -> None:
         if not self.plan.side:
-            placed = self._rules.settle_answer(item)
+            placed = self._rules.conversation.settle(item)
             self._outbox.put(events.ConversationItemDone(item=item, previous_item_id=placed.previous_item_id))
         self._outbox.put(events.ResponseOutputItemDone(response_id=self._id, output_index=0, item=item))
 

@@ -33,7 +33,7 @@ class Heard:
 def tell_heard(heard: Heard, slot: SlotState, rules: SessionRules, outbox: Outbox) -> None:
     """A transcript that is complete: noted, and told. Raises OutboxFullError."""
     text = (slot.text or "").strip()
-    rules.note_transcript(heard.item_id, heard.content_index, text)
+    rules.conversation.note_transcript(heard.item_id, heard.content_index, text)
     place: dict[str, Any] = {"item_id": heard.item_id, "content_index": heard.content_index}
     sure = logprobs(slot) if rules.logprobs_told else UNSET
     if text:

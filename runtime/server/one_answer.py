@@ -40,7 +40,7 @@ class OneAnswer:
             speaks=model.speaks,
             max_speech_s=model.max_speech_s,
         )
-        rules.items.extend(said.item for said in conversation)
+        rules.conversation.items.extend(said.item for said in conversation)
         self._outbox = Outbox(MAX_UNSENT_EVENTS)
         self._coming = self._told()
         self._early: list[ServerEvent] = []  # what came until it had begun

@@ -268,7 +268,7 @@ class Responses:
         side = is_side(wanted)
         spoken = omni.output is not UNSET and "speech" in omni.output
         response = Response(
-            id=self._rules.begin_response(side),
+            id=self._rules.responses.begin(side=side),
             status="in_progress",
             output=[],
             output_modalities=["audio" if spoken else "text"],
@@ -324,7 +324,7 @@ class Responses:
 
     def cancel(self, response_id: str | None) -> None:
         """Raises ProtocolError."""
-        self._stop(self._rules.cancel_response(response_id))
+        self._stop(self._rules.responses.to_cancel(response_id))
 
     def _stop(self, response_id: str) -> None:
         if response_id in self._answers:
@@ -333,14 +333,14 @@ class Responses:
 
     def interrupt(self) -> None:
         """The user speaks into the answer of the conversation, if one is being made."""
-        answer = self._answers.get(self._rules.active_response_id or "")
+        answer = self._answers.get(self._rules.responses.active_id or "")
         if answer is not None:
             answer.interrupted = True
             self._stop(answer.plan.response.id)
 
     def finalize(self, response_id: str) -> None:
         """Raises ProtocolError."""
-        active = self._rules.finalize_response(response_id)
+        active = self._rules.responses.to_finalize(response_id)
         if active in self._answers:
             self._answers[active].finalized = True
         self._bridge.finalize(active)
@@ -367,7 +367,7 @@ class Responses:
         self._account.check()
         response = msgspec.structs.replace(
             first.plan.response,
-            id=self._rules.begin_response(side=True),
+            id=self._rules.responses.begin(side=True),
             conversation_id=None,
             metadata=event.metadata,
         )
@@ -395,7 +395,7 @@ class Responses:
     def _withdraw(self, answer: Answer) -> None:
         """One that was never told."""
         del self._answers[answer.plan.response.id]
-        self._rules.end_response(answer.plan.response.id)
+        self._rules.responses.end(answer.plan.response.id)
 
     def _forked(self, event: events.OmniCanvasFork) -> Answer:
         over = next((answer for answer in self._past if answer.plan.canvas_id == event.canvas_id), None)
@@ -452,7 +452,7 @@ class Responses:
 
     def tune(self, event: events.OmniResponseTune) -> None:
         """Raises ProtocolError."""
-        response_id = self._rules.tune_response(event.response_id)
+        response_id = self._rules.responses.to_tune(event.response_id)
         tuning = tuning_of(event)
 
         def told(reply: Reply) -> None:
@@ -509,7 +509,7 @@ class Responses:
         if answer.plan.partials_told and answer.slots:
             self._keep(answer)
         if not answer.plan.side:
-            if self._rules.holds(answer.plan.item_id):  # or the client deleted it while it was made
+            if self._rules.conversation.holds(answer.plan.item_id):  # or the client deleted it while it was made
                 self._parts[answer.plan.item_id] = answer.parts
             self._on_end(answer.plan.item_id)
 

@@ -9,9 +9,10 @@ import msgspec
 from omnisdk.protocol import errors, events, limits, wire
 from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.events import ServerEvent
+from omnisdk.protocol.item_list import Placed
 from omnisdk.protocol.items import Message, OutputAudio
 from omnisdk.protocol.picture import Picture
-from omnisdk.protocol.session import Committed, Placed, SessionRules, new_session_settings
+from omnisdk.protocol.session import Committed, SessionRules, new_session_settings
 from omnisdk.protocol.settings import ResponseSettings, SessionSettings
 from omnisdk.protocol.skeleton import check_tools
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart
@@ -181,7 +182,7 @@ class RealtimeSession:
             case events.ConversationItemRetrieve():
                 self._retrieve_item(event.item_id)
             case events.ConversationItemDelete():
-                self._rules.delete_item(event.item_id)
+                self._rules.conversation.delete(event.item_id)
                 self._parts.pop(event.item_id, None)
                 self._hearing.forget(event.item_id)
                 self._responses.forget(event.item_id)
@@ -264,7 +265,7 @@ class RealtimeSession:
 
     def _retrieve_item(self, item_id: str) -> None:
         """With its speech, unless the frame would be too large."""
-        item = self._rules.retrieve_item(item_id)
+        item = self._rules.conversation.retrieve(item_id)
         told = events.ConversationItemRetrieved(item=item)
         if isinstance(item, Message):
             content = with_speech(item, self._parts.get(item_id, ()), self._rules.input_encoding)
@@ -273,8 +274,8 @@ class RealtimeSession:
         self._outbox.put(told)
 
     def _truncate_item(self, event: events.ConversationItemTruncate) -> None:
-        heard_ms = self._rules.truncate_item(event.item_id, event.content_index, event.audio_end_ms)
-        item = self._rules.retrieve_item(event.item_id)
+        heard_ms = self._rules.conversation.truncate(event.item_id, event.content_index, event.audio_end_ms)
+        item = self._rules.conversation.retrieve(event.item_id)
         assert isinstance(item, Message)
         words = " ".join(part.transcript or "" for part in item.content if isinstance(part, OutputAudio))
         kept = tuple(part for part in self._parts.get(event.item_id, ()) if not isinstance(part, TextPart))
@@ -297,7 +298,7 @@ class RealtimeSession:
     # Turns that are answered without being asked
 
     async def _answer_waiting(self) -> None:
-        if self._turn_waits and self._rules.active_response_id is None:
+        if self._turn_waits and self._rules.responses.active_id is None:
             self._turn_waits = False
             await self._responses.create(ResponseSettings())
 
@@ -312,12 +313,12 @@ class RealtimeSession:
         idle_ms = self._rules.idle_timeout_ms
         if idle_ms is not None:
             self._listening.note_answer()
-            self._idle.begin((self._rules.spoken_ms(item_id) + idle_ms) / 1000)
+            self._idle.begin((self._rules.conversation.spoken_ms(item_id) + idle_ms) / 1000)
         return []
 
     def _silence(self) -> None:
         """Called when nothing was said for too long after an answer."""
-        if self._rules.idle_timeout_ms is None or self._rules.active_response_id is not None:
+        if self._rules.idle_timeout_ms is None or self._rules.responses.active_id is not None:
             return
         try:
             self._listening.commit_silence()

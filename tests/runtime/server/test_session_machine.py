@@ -315,8 +315,8 @@ class LateDelivery(RuleBasedStateMachine):
         rules = self.session._rules
         assert not self.asked, "an event was neither answered nor refused"
         assert set(self.created) == set(self.done), "a response was begun and not ended, or twice"
-        assert (rules.active_response_id, rules.side_response_ids) == (None, set())
-        held = [str(item.id) for item in rules.items]
+        assert (rules.responses.active_id, rules.responses.side_ids) == (None, set())
+        held = [str(item.id) for item in rules.conversation.items]
         assert self.order == held
         assert {item.id for item in self.chat.items if item.id in held} == set(held)
         assert set(self.session._parts) <= set(held), "something is kept of items that are gone"
