@@ -275,7 +275,7 @@ class DenoisingEngine:
                 child = parent.fork(waiting.request, sink, waiting.submitted_s, at_step)
                 child.change(Reseeding(seed))
             except EditError as error:
-                waiting.refuse("failed", str(error))
+                waiting.refuse("failed", str(error), refused=True)
             else:
                 self._begin(child)
 
@@ -304,7 +304,7 @@ class DenoisingEngine:
         try:
             admitted = self._admission.admit(request)
         except ValueError as error:  # of the request: AdmissionError, ImageError, EditError
-            waiting.refuse("failed", str(error))
+            waiting.refuse("failed", str(error), refused=True)
             return
         except Exception as error:
             log.exception("request %s could not be laid out", request.request_id)

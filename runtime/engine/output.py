@@ -153,6 +153,7 @@ class Finished:
     status: completed; cancelled (by `cancel`); incomplete (committed early by `finalize` or its deadline);
         failed, then `error` says why and slots may be empty.
     overloaded: whether it failed because of all the others: asked later it may be made.
+    refused: whether it failed because of itself: asked again as it is, it fails again.
     record: how it was made, of what was laid out.
     steps: run; planned_steps: those of the recipe, more than `steps` where a deadline or `tune` left some out.
     """
@@ -166,6 +167,7 @@ class Finished:
     unmasked_per_step: tuple[int, ...] = ()
     error: str | None = None
     overloaded: bool = False
+    refused: bool = False
     record: Record | None = None
 
     def painted(self) -> "Finished":

@@ -25,9 +25,13 @@ class Waiting:
     def request_id(self) -> str:
         return self.request.request_id
 
-    def refuse(self, status: Status, error: str | None = None, *, overloaded: bool = False) -> None:
+    def refuse(
+        self, status: Status, error: str | None = None, *, overloaded: bool = False, refused: bool = False
+    ) -> None:
         """The end of a request that never had a canvas."""
-        end = Finished(self.request_id, status, (), Usage(), steps=0, error=error, overloaded=overloaded)
+        end = Finished(
+            self.request_id, status, (), Usage(), steps=0, error=error, overloaded=overloaded, refused=refused
+        )
         deliver(self.sink, end)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
-from omnisdk.protocol import errors, events
+from omnisdk.protocol import events
 from omnisdk.protocol.audio import PCM, Encoding
 from omnisdk.protocol.events import ServerEvent
 from omnisdk.protocol.items import ImageRef, Item, ItemOmni, Message
@@ -30,6 +30,7 @@ from runtime.server.assets import AssetStore
 from runtime.server.capabilities import details_of
 from runtime.server.changing import told_changes
 from runtime.server.content import Content, Spoken, Written
+from runtime.server.failures import failure_of
 from runtime.server.generation import was_cut
 from runtime.server.hearing import Heard, tell_heard
 from runtime.server.model_card import ModelCard
@@ -350,8 +351,5 @@ def _layout(slot: SlotState) -> events.SlotLayout:
 
 
 def _cause(finished: Finished) -> FailureCause:
-    return FailureCause(
-        type=errors.SERVER_ERROR,
-        code=errors.OVERLOADED if finished.overloaded else errors.GENERATION_FAILED,
-        message=finished.error or "the model failed at this answer",
-    )
+    kind, code = failure_of(finished)
+    return FailureCause(type=kind, code=code, message=finished.error or "the model failed at this answer")

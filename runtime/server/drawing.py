@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omnisdk.protocol import errors
+from omnisdk.protocol.errors import ProtocolError
 from runtime.codecs.image import encode_png
 from runtime.engine.engine import Engine
 from runtime.engine.output import EngineOutput, Finished, StepOutput, Usage
 from runtime.engine.request import GenerationRequest
 from runtime.server.engine_bridge import EngineBridge
+from runtime.server.failures import failure_of
 from runtime.server.http_errors import not_made
 
 
@@ -79,5 +81,5 @@ def _picture_of(finished: Finished) -> NDArray[np.uint8]:
         raise not_made(
             "the picture was cancelled because the server is stopping; ask again later", errors.SHUTTING_DOWN
         )
-    code = errors.OVERLOADED if finished.overloaded else errors.GENERATION_FAILED
-    raise not_made(finished.error or "the picture was not finished; ask again", code)
+    kind, code = failure_of(finished)
+    raise ProtocolError(finished.error or "the picture was not finished; ask again", code=code, kind=kind)

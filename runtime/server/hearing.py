@@ -14,6 +14,7 @@ from runtime.engine.engine import Engine
 from runtime.engine.output import EngineOutput, Finished, SlotState
 from runtime.engine.request import GenerationRequest, SpeechPart, Turn
 from runtime.server.engine_bridge import EngineBridge
+from runtime.server.failures import failure_of
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 
@@ -118,7 +119,8 @@ class Hearing:
 
 
 def _failed(heard: Heard, finished: Finished) -> events.ConversationItemInputAudioTranscriptionFailed:
-    cause = FailureCause(type="server_error", code="generation_failed", message=finished.error)
+    kind, code = failure_of(finished)
+    cause = FailureCause(type=kind, code=code, message=finished.error)
     return events.ConversationItemInputAudioTranscriptionFailed(
         item_id=heard.item_id, content_index=heard.content_index, error=cause
     )

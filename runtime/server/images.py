@@ -24,7 +24,7 @@ from runtime.engine.given import GivenImage
 from runtime.engine.request import GenerationRequest, TextPart, Turn
 from runtime.server.assets import AssetStore
 from runtime.server.drawing import Drawing, Drawn
-from runtime.server.given import alpha_of, transparent_in
+from runtime.server.given import OPAQUE, alpha_of, transparent_in
 from runtime.server.http_body import read_form, read_json
 from runtime.server.http_errors import account_of, error_body, unless_gone
 from runtime.server.model_card import ModelCard
@@ -168,6 +168,12 @@ def _given(uploads: dict[str, bytes]) -> GivenImage:
     pixels = _decoded(uploads[name], "image")
     masked = "mask" if "mask" in uploads else name
     _decoded(uploads[masked], masked)
+    if masked == name and not (alpha_of(uploads[name]) < OPAQUE).any():
+        raise _refused(
+            "no mask came, and nothing of the image is transparent; send as file `mask` a PNG of the same size that is "
+            "transparent where it is to be painted anew",
+            "mask",
+        )
     return GivenImage("image", pixels, transparent_in(alpha_of(uploads[masked]), pixels.shape[:2], masked))
 
 

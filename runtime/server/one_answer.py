@@ -108,6 +108,7 @@ def _check_end(done: events.ResponseDone) -> None:
     if done.response.status == "failed":
         assert details is not None
         assert details.error is not None
-        raise not_made(str(details.error.message), str(details.error.code))
+        cause = details.error
+        raise ProtocolError(str(cause.message), code=str(cause.code), kind=str(cause.type))
     if done.response.status == "cancelled":
         raise not_made("the answer was cancelled because the server is stopping; ask again later", errors.SHUTTING_DOWN)

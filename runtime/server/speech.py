@@ -17,7 +17,7 @@ from omnisdk.protocol.items import InputText, Message
 from omnisdk.protocol.settings import AudioOutput, AudioSettings, OmniSettings, ResponseSettings
 from runtime.engine.request import TextPart
 from runtime.server.http_body import read_json
-from runtime.server.http_errors import account_of, error_body, not_made, unless_gone
+from runtime.server.http_errors import account_of, error_body, unless_gone
 from runtime.server.model_card import ModelCard
 from runtime.server.one_answer import OneAnswer, Said
 from runtime.server.recordings import MEDIA_TYPES, wav_head, write_recording
@@ -84,7 +84,9 @@ class _Speaking:
             return await anext(self._pieces)
         except StopAsyncIteration:
             self._answer.close()
-            raise not_made("nothing of this text can be said; send words") from None
+            raise ProtocolError(
+                "nothing of this text can be said; send words", code=errors.INVALID_VALUE, param="input"
+            ) from None
         except BaseException:  # cancelled, too
             self._answer.close()
             raise

@@ -268,6 +268,7 @@ def test_a_request_that_cannot_be_laid_out_fails_in_words() -> None:
     turn(engine)
     assert receiver.finished.status == "failed"
     assert "at most 100 are allowed" in (receiver.finished.error or "")
+    assert receiver.finished.refused
 
 
 def test_an_id_in_use_is_refused_and_free_again_after_the_end() -> None:

@@ -125,6 +125,10 @@ def test_bad_bodies(url: str) -> None:
     assert "not valid JSON" in httpx.post(f"{url}/images/generations", content=b"{").json()["error"]["message"]
     nothing = httpx.post(f"{url}/images/edits", data={"prompt": "x"}, files={"other": b"x"})
     assert "no image came" in nothing.json()["error"]["message"]
+    whole = httpx.post(f"{url}/images/edits", data={"prompt": "x"}, files={"image": png(PICTURE)})
+    assert whole.status_code == 400
+    assert whole.json()["error"]["param"] == "mask"
+    assert "no mask came" in whole.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_what_cannot_be_said(client: openai.OpenAI, options: dict[str, Any], tol
 
 def test_nothing_to_say(client: openai.OpenAI, engine: ScriptedEngine) -> None:
     engine.speech_s = 0
-    with pytest.raises(openai.InternalServerError, match="nothing of this text can be said"):
+    with pytest.raises(openai.BadRequestError, match="nothing of this text can be said"):
         say(client)
 
 
