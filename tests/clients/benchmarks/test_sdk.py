@@ -12,8 +12,8 @@ def test_figures_stand_beside_their_baselines(tmp_path: Path) -> None:
     ran = CliRunner().invoke(bench_sdk, ["--repeats", "1", "--partials", "50", "--json", str(written)])
     assert ran.exit_code == 0, ran.output
     told = json.loads(written.read_text())
-    assert set(told) == {"import", "connect", "tool call", "partials"}
-    for name in ("import", "connect", "tool call"):
+    assert set(told) == {"import", "first use", "connect", "tool call", "partials"}
+    for name in ("import", "first use", "connect", "tool call"):
         assert told[name]["ours_ms"] > 0
         assert told[name]["baseline_ms"] > 0
         assert told[name]["more_ms"] == pytest.approx(told[name]["ours_ms"] - told[name]["baseline_ms"])
