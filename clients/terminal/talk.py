@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from clients.terminal.demo import one_line, watch
+from clients.terminal.demo import enlarged, one_line, watch
 from clients.terminal.generation import FORM, generation_options, slots_of
 from clients.terminal.view import View, view_for
 from omnisdk.client import AsyncClient
@@ -22,8 +22,15 @@ from omnisdk.settings import GenerationSettings
 
 HELP = (
     "type a request; /wav FILE says a recording, /image FILE shows a picture for the next line, "
-    "/ask QUESTION asks about the last picture, /set SLOT.SETTING=VALUE changes the generation from now on, /quit ends"
+    "/ask QUESTION asks about the last picture, /save FILE keeps the last drawing, "
+    "/set SLOT.SETTING=VALUE changes the generation from now on, /help says this again, /quit ends"
 )
+NEEDED = {
+    "/wav": "the path of a recording",
+    "/image": "the path of a picture",
+    "/ask": "a question",
+    "/save": "a path that ends in .png, .jpg or .webp",
+}
 
 
 @dataclass
@@ -31,7 +38,7 @@ class Talk:
     """What holds from one line to the next.
 
     settings: of every answer. speak: whether answers are spoken. out: folder of spoken answers.
-    pictures: shown and not yet asked about.
+    pictures: shown and not yet asked about. drawn: the last drawing.
     """
 
     session: AsyncSession
@@ -40,6 +47,7 @@ class Talk:
     settings: GenerationSettings = field(default_factory=GenerationSettings)
     speak: bool = False
     pictures: list[Image] = field(default_factory=list)
+    drawn: Image | None = None
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
 
@@ -85,9 +93,15 @@ async def _turn(talk: Talk, line: str) -> None:
     command, _, argument = line.partition(" ")
     if not line:
         return
-    if command == "/image":
+    if command == "/help":
+        talk.view.say(HELP)
+    elif command in NEEDED and not argument.strip():
+        talk.view.say(f"{command} needs {NEEDED[command]} behind it")
+    elif command == "/image":
         talk.pictures.append(Image(Path(argument.strip())))
         talk.view.say(f"{talk.pictures[-1]}; now ask about it")
+    elif command == "/save":
+        _keep(talk, Path(argument.strip()))
     elif command == "/set":
         _change(talk, argument.split())
     elif command.startswith("/") and command not in ("/wav", "/ask"):
@@ -106,12 +120,20 @@ def _change(talk: Talk, numbers: list[str]) -> None:
         talk.view.say(f"{slot}: {', '.join(f'{name} {value}' for name, value in settings.given.items())}")
 
 
+def _keep(talk: Talk, path: Path) -> None:
+    if talk.drawn is None:
+        talk.view.say("nothing was drawn yet; ask for a drawing first, as in: draw a cat")
+    else:
+        talk.view.say(f"{enlarged(talk.drawn).save(path)}: {talk.drawn}")
+
+
 async def _ask(talk: Talk, said: PartLike, *, about_a_picture: bool) -> None:
     parts: tuple[PartLike, ...] = (*talk.pictures, said)
     silent = ("text",) if talk.pictures or about_a_picture else ("image", "text")
     talk.pictures.clear()
     settings = {**talk.settings.given, "output": ("speech", *silent) if talk.speak else silent}
     response, _frames = await watch(talk.session, parts, talk.view, settings)
+    talk.drawn = response.image or talk.drawn
     if response.transcript is not None:
         talk.view.say(f"heard: {response.transcript}")
     if response.text:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from clients.terminal.talk import chat, talk
+from clients.terminal.talk import HELP, NEEDED, chat, talk
 from clients.terminal.view import PlainView
 from omnisdk import local_runtime
 from omnisdk.client import AsyncClient
@@ -79,6 +79,27 @@ async def test_numbers_hold_from_the_line_that_sets_them_on(monkeypatch: pytest.
     assert "\nimage: steps 4\ntext: top_k 5\n" in shown
     assert "nothing to set; write SLOT.SETTING=VALUE" in shown
     assert "error: image.steps=0: setting 'steps' got '0'" in shown
+
+
+async def test_the_last_drawing_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kept = tmp_path / "cat.png"
+    lines = [f"/save {kept}", "draw a cat", "/ask what is it?", f"/save {kept}", f"/save {tmp_path / 'cat.doc'}"]
+    shown, _fake = await talked(lines, monkeypatch)
+    assert "nothing was drawn yet; ask for a drawing first" in shown
+    assert f"{kept}: Image" in shown
+    assert max(Image(kept).size) >= 320
+    assert "error: pictures cannot be saved as .doc" in shown
+
+
+@pytest.mark.parametrize("command", NEEDED)
+async def test_what_a_command_needs(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    shown, fake = await talked([command, f"{command}  "], monkeypatch)
+    assert shown.count(f"{command} needs {NEEDED[command]}") == 2
+    assert not fake.received_of("response.create")
+
+
+async def test_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await talked(["/help"], monkeypatch))[0].count(HELP) == 2
 
 
 async def test_an_error_of_one_turn_does_not_end_the_talk(monkeypatch: pytest.MonkeyPatch) -> None:
