@@ -71,6 +71,7 @@ class ActiveResponse:
     narrator: lays speech along its words, of a model that knows how long these last. hearing: how what was said is read
     once it is written down.
     changes: all that was changed on the way. moments: by number of steps, the answer as it was then.
+    inherited_steps: of `num_steps`, those that another answer ran before this one was forked from it.
     """
 
     request: GenerationRequest
@@ -96,6 +97,7 @@ class ActiveResponse:
     steered: tuple[Canvas, float] | None = None
     changes: list[Dated] = field(default_factory=list)
     moments: dict[int, "ActiveResponse"] = field(default_factory=dict)
+    inherited_steps: int = 0
 
     @property
     def tenant(self) -> str:
@@ -293,7 +295,7 @@ class ActiveResponse:
             output_text=written["text"],
             output_speech=written["speech"],
             output_image=written["image"],
-            steps=self.num_steps,
+            steps=self.num_steps - self.inherited_steps,
         )
 
     def eta_ms(self, now_s: float) -> float:
@@ -386,7 +388,13 @@ class ActiveResponse:
         moments = {step: moment for step, moment in self.moments.items() if step <= source.num_steps}
         began_s = now_s - max(0.0, source.served_s - source.began_s)
         return source._apart(
-            request=request, sink=sink, submitted_s=now_s, began_s=began_s, served_s=now_s, moments=moments
+            request=request,
+            sink=sink,
+            submitted_s=now_s,
+            began_s=began_s,
+            served_s=now_s,
+            moments=moments,
+            inherited_steps=source.num_steps,
         )
 
     def _moment(self, at_step: int) -> "ActiveResponse":

@@ -225,6 +225,7 @@ def test_a_fork_goes_its_own_way() -> None:
     run(other, ScriptedExecutor({"transcript": [6]}))
     assert active.canvas is before
     assert (active.num_steps, other.num_steps) == (2, 8)
+    assert (active.usage().steps, other.usage().steps) == (2, 6)  # no step is charged twice
     assert set(other.canvas.tokens_of(other.canvas.slots[0]).tolist()) == {5, 6}
 
 
