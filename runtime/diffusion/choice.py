@@ -62,6 +62,18 @@ def untorn(canvas: Canvas, slot: Slot, scores: Tensor) -> Tensor:
     return barred
 
 
+def not_empty(canvas: Canvas, slot: Slot, scores: Tensor) -> Tensor:
+    """The scores without an end where a slot that may say `slot.unsure` begins: to say nothing is no answer.
+
+    Surer ends behind an open first word would have it end before it, too.
+    """
+    if slot.unsure is None or not bool(canvas.masked[slot.start]):
+        return scores
+    barred = scores.clone()
+    barred[0, torch.tensor(slot.ends, dtype=torch.long) - slot.vocabulary[0]] = -torch.inf
+    return barred
+
+
 def _worth(choice: Choice, slot: Slot, scores: Tensor, places: Tensor) -> Tensor:
     tokens = torch.tensor(choice.tokens)
     ends = torch.isin(tokens, torch.tensor(slot.ends, dtype=tokens.dtype)).nonzero()[:, 0]

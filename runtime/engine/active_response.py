@@ -14,7 +14,7 @@ from torch import Tensor
 
 from runtime.codecs.vocabulary import END_OF_TEXT, Vocabulary
 from runtime.diffusion.canvas import Canvas, Slot
-from runtime.diffusion.choice import choose, unsure, untorn
+from runtime.diffusion.choice import choose, not_empty, unsure, untorn
 from runtime.diffusion.commit import REVISED_UNTIL, doubtful
 from runtime.diffusion.denoise import allowed, close, commit_all, denoise_step, masked_positions, step_generator
 from runtime.diffusion.guidance import guided
@@ -253,7 +253,7 @@ class ActiveResponse:
         may_be = allowed(self.canvas, slot, scores)
         if (doubting := unsure(self.canvas, slot, may_be, recipe.unsure_margin)) is not None:
             return doubting
-        scores = untorn(self.canvas, slot, may_be)
+        scores = not_empty(self.canvas, slot, untorn(self.canvas, slot, may_be))
         if self.committing:
             return commit_all(self.canvas, slot, scores, recipe)
         generator = step_generator(self.seed, step, slot.name)

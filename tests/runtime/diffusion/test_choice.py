@@ -3,7 +3,7 @@ from dataclasses import replace
 import torch
 
 from runtime.diffusion.canvas import Canvas, Choice, Slot
-from runtime.diffusion.choice import choose, unsure, untorn
+from runtime.diffusion.choice import choose, not_empty, unsure, untorn
 
 MASK, END = 9, 8
 CHOICES = (Choice("Red", (1, 2, END)), Choice("blue sky", (3, 4, 5)), Choice("rose", (1, 6, END)))
@@ -121,3 +121,14 @@ def test_a_single_token_of_the_refusal_is_left_and_the_refusal_itself() -> None:
     start, slot, _ = torn(end=4.5)
     for table in (scores(a=1, b=6, c=END), scores(a=5, b=6, c=7)):
         assert torch.equal(untorn(start, slot, table), table)
+
+
+def test_an_answer_that_may_be_a_refusal_is_not_empty() -> None:
+    start, slot = doubting((MASK, END, END))
+    likely = scores(a=END)[:1]
+    likely[0, 3] = 1.0
+    assert not_empty(start, slot, likely).argmax(-1).tolist() == [3]
+    begun, slot = doubting((3, MASK, MASK))
+    assert torch.equal(not_empty(begun, slot, scores(b=END)[1:]), scores(b=END)[1:])
+    anything = canvas((MASK, END, END))
+    assert torch.equal(not_empty(anything, anything.slots[0], likely), likely)
