@@ -5,8 +5,9 @@ speech → content_part.done → conversation.item.done → output_item.done →
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -50,6 +51,7 @@ class AnswerPlan:
     outputs: what the answer holds. words: what a spoken answer says that was given its words.
     partials_told: whether the client takes omni.* events. heard: the speech of the turn that is answered.
     encoding, speed: of the sound that is sent. side: whether it stands outside of the conversation.
+    begun_s: reading of the monotonic clock, from which its deadline counts.
     """
 
     response: Response
@@ -64,6 +66,14 @@ class AnswerPlan:
     encoding: Encoding = PCM
     speed: float = 1.0
     side: bool = False
+    begun_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """What is left of it now: hearing what was said, or choosing a tool, may have taken some. 1 if nothing is."""
+        wanted_ms = self.omni.deadline_ms
+        assert wanted_ms is not UNSET
+        return None if wanted_ms is None else max(1, wanted_ms - round((time.monotonic() - self.begun_s) * 1000))
 
     @property
     def speaks(self) -> bool:

@@ -307,7 +307,6 @@ class Responses:
     ) -> GenerationRequest:
         omni, told = answer.plan.omni, answer.plan.partials_told
         assert omni.partial_every is not UNSET
-        assert omni.deadline_ms is not UNSET
         chosen = omni.seed if omni.seed is not UNSET else None
         return GenerationRequest(
             request_id=answer.plan.response.id,
@@ -315,7 +314,7 @@ class Responses:
             recipe=with_generation(recipe, omni),
             seed=secrets.randbits(SEED_BITS) if chosen is None else chosen,
             partial_every=0 if not partials or (told and omni.partials == "off") else omni.partial_every,
-            deadline_ms=omni.deadline_ms,
+            deadline_ms=answer.plan.deadline_ms,
             tenant=self._tenant,
             truncation=truncation_of(self._rules.settings.truncation),
         )

@@ -2,14 +2,18 @@
 
 import base64
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from PIL import Image
 
+from omnisdk.protocol.response import Response
+from omnisdk.protocol.settings import DEFAULT_OMNI, OmniSettings, merged
 from runtime.engine.denoising import DenoisingEngine
 from runtime.executors.in_process import InProcessExecutor
+from runtime.server.answer import AnswerPlan
 from runtime.server.model_card import PictureShape
 from tests.support.live_server import MODEL, serving
 from tests.support.tiny_model import tiny_model
@@ -75,6 +79,32 @@ def test_every_text_is_told_once_and_whole(client: WireClient) -> None:
     assert len(client.of_type("conversation.item.input_audio_transcription.completed")) == 1
     assert done["output"][0]["content"][0]["text"] == client.of_type("response.output_text.done")[0]["text"]
     assert "▒" not in done["output"][0]["content"][0]["text"]
+
+
+@pytest.mark.parametrize(("ago_s", "left_ms"), [(0.0, 5_000), (3.0, 2_000), (60.0, 1)])
+def test_a_deadline_counts_from_the_beginning_whatever_is_asked_on_the_way(ago_s: float, left_ms: int) -> None:
+    plan = AnswerPlan(
+        response=Response(
+            id="resp_1",
+            status="in_progress",
+            output=[],
+            output_modalities=["text"],
+            conversation_id=None,
+            max_output_tokens="inf",
+            metadata=None,
+        ),
+        item_id="item_1",
+        canvas_id="canvas_1",
+        omni=merged(DEFAULT_OMNI, OmniSettings(deadline_ms=5_000)),
+        slot_names=(),
+        outputs=frozenset(),
+        words=None,
+        partials_told=True,
+        heard=None,
+        begun_s=time.monotonic() - ago_s,
+    )
+    assert plan.deadline_ms == pytest.approx(left_ms, abs=200 if left_ms > 1 else 0)
+    assert replace(plan, omni=DEFAULT_OMNI).deadline_ms is None
 
 
 def test_a_deadline_gives_the_best_so_far(client: WireClient) -> None:
