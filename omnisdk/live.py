@@ -15,7 +15,7 @@ from omnisdk.agent_events import (
 from omnisdk.conversation import Conversation
 from omnisdk.errors import OmniError, SettingsError
 from omnisdk.media import Speech
-from omnisdk.playback import Playback, SpeakerLike
+from omnisdk.playback import Playback, SpeakerLike, check_speaker
 from omnisdk.pump import Pump, Sound
 from omnisdk.talk import Talk
 
@@ -45,6 +45,7 @@ class Live:
             raise SettingsError("an agent whose output is a type cannot talk; leave output out, or use run(...)")
         if agent.canvas is not None:
             raise SettingsError("an agent whose answers are laid out on a canvas cannot talk; give run(canvas=...) one")
+        check_speaker(speaker)
         self.conversation: Conversation = (
             conversation if conversation is not None else Conversation(system=agent.instructions or None)
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from omnisdk.audio_file import Pcm
+from omnisdk.errors import MediaError
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 
 
@@ -27,6 +28,16 @@ class SpeakerLike(Protocol):
 
     def close(self) -> None:
         """No more is said."""
+
+
+def check_speaker(speaker: SpeakerLike) -> None:
+    """Raises MediaError for what cannot be spoken with, before anything is said."""
+    missing = [name for name in ("heard_s", "play", "stop", "finished", "close") if not hasattr(speaker, name)]
+    if missing:
+        raise MediaError(
+            f"{speaker!r} came as a speaker; it has no {', '.join(missing)}; give speaker(), or an object with all "
+            "that SpeakerLike has"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from omnisdk.playback import Cut, Playback
+from omnisdk.errors import MediaError
+from omnisdk.playback import Cut, Playback, check_speaker
 from omnisdk.testing import FakeSpeaker
 
 SECOND = np.ones(24_000, np.int16)
@@ -38,3 +39,13 @@ async def test_what_was_heard_is_not_cut_and_what_follows_counts_from_there() ->
     assert playback.stop() == [Cut("c", 500)]
     playback.close()
     assert speaker.closed
+
+
+def test_what_is_no_speaker_is_told_what_it_lacks() -> None:
+    check_speaker(FakeSpeaker(hears_s=1.5))
+
+    class Mute:
+        def play(self, pcm: object) -> None: ...
+
+    with pytest.raises(MediaError, match=r"it has no heard_s, stop, finished, close; give speaker\(\)"):
+        check_speaker(Mute())  # type: ignore[arg-type]
