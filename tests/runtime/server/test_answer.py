@@ -84,15 +84,7 @@ def test_every_text_is_told_once_and_whole(client: WireClient) -> None:
 @pytest.mark.parametrize(("ago_s", "left_ms"), [(0.0, 5_000), (3.0, 2_000), (60.0, 1)])
 def test_a_deadline_counts_from_the_beginning_whatever_is_asked_on_the_way(ago_s: float, left_ms: int) -> None:
     plan = AnswerPlan(
-        response=Response(
-            id="resp_1",
-            status="in_progress",
-            output=[],
-            output_modalities=["text"],
-            conversation_id=None,
-            max_output_tokens="inf",
-            metadata=None,
-        ),
+        response=Response(id="resp_1", status="in_progress", output=[], output_modalities=["text"]),
         item_id="item_1",
         canvas_id="canvas_1",
         omni=merged(DEFAULT_OMNI, OmniSettings(deadline_ms=5_000)),
