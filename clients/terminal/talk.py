@@ -79,7 +79,7 @@ async def talk(
     async with client, client.session(partials="both") as session:
         view.say(HELP)
         now = Talk(session, view, out, settings or GenerationSettings(), speak)
-        while (line := await asyncio.to_thread(_read_line)) is not None and line != "/quit":
+        while (line := await next_line()) is not None and line != "/quit":
             try:
                 await _turn(now, line)
             except ConnectionLost:
@@ -157,10 +157,27 @@ def _said(command: str, argument: str, line: str) -> PartLike:
     return argument if command == "/ask" else line
 
 
-def _read_line() -> str | None:
+async def next_line() -> str | None:
     """The next line of input without its ends, None at the end of input."""
     if sys.stdin.isatty():
         sys.stdout.write("> ")
         sys.stdout.flush()
+        await _typed()
+    return await asyncio.to_thread(_read_line)
+
+
+async def _typed() -> None:
+    """Until a line is there to be read: a thread that waits for it would keep Ctrl-C from ending the program."""
+    if sys.platform == "win32":  # its loop watches no terminal
+        return
+    loop, typed = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), typed.set)
+    try:
+        await typed.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+
+
+def _read_line() -> str | None:
     line = sys.stdin.readline()
     return line.strip() if line else None

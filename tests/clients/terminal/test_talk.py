@@ -1,4 +1,7 @@
+import asyncio
 import io
+import os
+import pty
 import sys
 from pathlib import Path
 
@@ -6,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from clients.terminal.talk import HELP, NEEDED, chat, talk
+from clients.terminal.talk import HELP, NEEDED, chat, next_line, talk
 from clients.terminal.view import PlainView
 from omnisdk import local_runtime
 from omnisdk.client import AsyncClient
@@ -119,3 +122,15 @@ def test_the_command_starts_a_runtime_and_ends_with_its_input(monkeypatch: pytes
     lost = CliRunner().invoke(chat, input="a cat\n")
     assert lost.exit_code == 1
     assert "connection broke" in lost.stderr
+
+
+async def test_who_stops_waiting_for_a_line_leaves_nobody_waiting_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread left behind would take the next line, and keep the program from ending at Ctrl-C."""
+    far, near = pty.openpty()
+    with os.fdopen(near) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(next_line(), 0.1)
+        os.write(far, b"draw a cat\n")
+        assert await asyncio.wait_for(next_line(), 5) == "draw a cat"
+    os.close(far)
