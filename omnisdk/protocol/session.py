@@ -57,6 +57,8 @@ from omnisdk.protocol.settings import (
     merged,
 )
 
+TURNS_BY_HAND = AudioSettings(input=AudioInput(turn_detection=None))  # as the extension begins
+
 
 @dataclass(frozen=True)
 class Committed:
@@ -67,8 +69,13 @@ class Committed:
     rate_hz: int
 
 
-def new_session_settings(session_id: str, model: str, *, spoken: bool = False) -> SessionSettings:
-    """What session.created announces. spoken: whether answers are, as clients that know no extension expect it."""
+def new_session_settings(
+    session_id: str, model: str, *, spoken: bool = False, listens: bool = False
+) -> SessionSettings:
+    """What session.created announces. spoken: whether answers are, as clients that know no extension expect it.
+    listens: whether the server hears when a turn ends, as they expect it too.
+    """
+    turns = ServerVad() if listens else None
     return SessionSettings(
         id=session_id,
         object="realtime.session",
@@ -76,7 +83,7 @@ def new_session_settings(session_id: str, model: str, *, spoken: bool = False) -
         output_modalities=["audio" if spoken else "text"],
         instructions="",
         audio=AudioSettings(
-            input=AudioInput(format=PCM.format, noise_reduction=None, transcription=None, turn_detection=None),
+            input=AudioInput(format=PCM.format, noise_reduction=None, transcription=None, turn_detection=turns),
             output=AudioOutput(format=PCM.format),
         ),
         tools=[],
@@ -108,12 +115,13 @@ class SessionRules:
         self.responses: ActiveResponses = ActiveResponses(new_id)
         self._new_id = new_id
         self._speaks = speaks
-        self._modalities_named = False  # by the client
+        self._modalities_named = self._turns_named = False  # by the client
         self.max_speech_s = max_speech_s
         self.input: InputBuffer = InputBuffer(max_speech_s)
         self.image_waits: bool = False  # whether a picture was shown that the next turn takes with it
         if opted_in:
-            self.settings = merged(settings, SessionSettings(omni=DEFAULT_OMNI, output_modalities=["text"]))
+            own = SessionSettings(omni=DEFAULT_OMNI, output_modalities=["text"], audio=TURNS_BY_HAND)
+            self.settings = merged(settings, own)
 
     # Settings
 
@@ -133,10 +141,13 @@ class SessionRules:
             named = self.settings.output_modalities if self._modalities_named else UNSET
             omni = spoken_or_not(DEFAULT_OMNI, named)
             before = merged(before, SessionSettings(omni=omni))
+            if not self._turns_named:
+                before = merged(before, SessionSettings(audio=TURNS_BY_HAND))
         changed = in_line(merged(merged(before, wanted), fixed), wanted)
         check_told(changed, "session")
         self.opted_in = self.opted_in or opts_in
-        self._modalities_named = self._modalities_named or wanted.output_modalities is not UNSET
+        self._modalities_named |= wanted.output_modalities is not UNSET
+        self._turns_named |= _names_turns(wanted)
         self.settings = changed
         return self.settings
 
@@ -343,6 +354,11 @@ class SessionRules:
                     self.check_message(item, f"response.input[{index}]")
                 read.append(msgspec.structs.replace(item, id=self._new_id("item")))
         return read
+
+
+def _names_turns(wanted: SessionSettings) -> bool:
+    audio = wanted.audio
+    return audio is not UNSET and audio.input is not UNSET and audio.input.turn_detection is not UNSET
 
 
 def _as_told(item: Item) -> Item:

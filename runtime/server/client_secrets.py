@@ -106,7 +106,7 @@ class ClientSecretsEndpoint:
         check_generation(self._model, event.session.omni, "session.omni")
         check_tools(event.session.tools, "session.tools")
         session_id, speaks = f"sess_{secrets.token_hex(12)}", self._model.speaks
-        begun = new_session_settings(session_id, self._model.name, spoken=speaks)
+        begun = new_session_settings(session_id, self._model.name, spoken=speaks, listens=True)
         return event.session, SessionRules(begun, str, speaks=speaks).update(event.session)
 
 

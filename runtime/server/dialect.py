@@ -8,6 +8,10 @@ from omnisdk.protocol.events import ClientEvent, ServerEvent
 
 
 class Dialect(Protocol):
+    """hears_turns_end: whether the server hears when a turn ends until the client says otherwise."""
+
+    hears_turns_end: bool
+
     def read(self, frame: str | bytes) -> Iterator[ClientEvent]:
         """What a frame means. Each event is to be taken before the next is asked for. Raises ProtocolError."""
 
@@ -17,6 +21,8 @@ class Dialect(Protocol):
 
 class OwnWords:
     """The protocol as it is written down."""
+
+    hears_turns_end = True
 
     def read(self, frame: str | bytes) -> Iterator[ClientEvent]:
         yield wire.decode_client_event(frame)

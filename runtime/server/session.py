@@ -65,7 +65,7 @@ class RealtimeSession:
         self._outbox = outbox
         self._on_overflow = on_overflow
         self._rules = SessionRules(
-            new_session_settings(self.id, model.name, spoken=model.speaks),
+            new_session_settings(self.id, model.name, spoken=model.speaks, listens=dialect.hears_turns_end),
             new_id,
             opted_in=opted_in,
             speaks=model.speaks,

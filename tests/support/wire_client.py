@@ -54,6 +54,11 @@ class WireClient:
     def say(self, text: str) -> Event:
         return self.ask({"type": "conversation.item.create", "item": text_item(text)}, "conversation.item.done")
 
+    def ends_turns(self) -> None:
+        """Turns end where this client commits, and nowhere else."""
+        by_hand = {"audio": {"input": {"turn_detection": None}}}
+        self.ask({"type": "session.update", "session": by_hand}, "session.updated")
+
     def speak(self, num_samples: int = 12_000) -> Event:
         self.send({"type": "input_audio_buffer.append", "audio": speech(num_samples)})
         return self.ask({"type": "input_audio_buffer.commit"}, "conversation.item.done")

@@ -34,6 +34,8 @@ INPUT_RATE_HZ = 16_000  # unless the client says otherwise
 class DuplexDialect:
     """speaks: whether the model does. Who asks for audio and text is written to by one that does not."""
 
+    hears_turns_end = False
+
     def __init__(self, *, speaks: bool) -> None:
         self._speaks = speaks
         self._encoding: InputEncoding = "pcm16"

@@ -15,7 +15,7 @@ from omnisdk.protocol.items import (
 )
 from omnisdk.protocol.limits import WIRE_SAMPLE_RATE_HZ
 from omnisdk.protocol.picture import Picture
-from omnisdk.protocol.session import SessionRules
+from omnisdk.protocol.session import SessionRules, new_session_settings
 from omnisdk.protocol.settings import (
     LOGPROBS,
     AudioFormat,
@@ -28,7 +28,7 @@ from omnisdk.protocol.settings import (
     ServerVad,
     SessionSettings,
 )
-from tests.support.session_rules import assert_refused, message, new_rules, pcm, words
+from tests.support.session_rules import assert_refused, counted_ids, message, new_rules, pcm, words
 
 
 @pytest.fixture
@@ -37,8 +37,23 @@ def rules() -> SessionRules:
 
 
 class TestSettings:
-    def test_turn_detection_is_announced_as_off(self, rules: SessionRules) -> None:
+    def test_turn_detection_is_off_where_nobody_expects_it(self, rules: SessionRules) -> None:
         assert rules.settings.audio.input.turn_detection is None  # type: ignore[union-attr]
+
+    def test_who_expects_it_is_listened_to_until_they_know_or_say_otherwise(self) -> None:
+        def begun(**options: object) -> SessionRules:
+            settings = new_session_settings("sess_1", "model", listens=True)
+            return SessionRules(settings, counted_ids(), **options)  # type: ignore[arg-type]
+
+        assert begun().turn_detection == ServerVad()
+        assert begun(opted_in=True).turn_detection is None
+        late = begun()
+        late.update(SessionSettings(omni=OmniSettings(seed=3)))
+        assert late.turn_detection is None
+        said = begun()
+        said.update(SessionSettings(audio=AudioSettings(input=AudioInput(turn_detection=ServerVad(threshold=0.7)))))
+        said.update(SessionSettings(omni=OmniSettings(seed=3)))
+        assert said.turn_detection == ServerVad(threshold=0.7)
 
     def test_a_change_is_laid_over_what_holds(self, rules: SessionRules) -> None:
         changed = rules.update(SessionSettings(instructions="be brief"))

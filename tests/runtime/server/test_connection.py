@@ -185,6 +185,7 @@ class TestClientsThatGo:
     def test_one_that_reads_too_slowly_is_cut_off(self) -> None:
         settings = ServerSettings(max_unsent_events=8)
         with serving(ScriptedEngine(), settings=settings) as url, connected(url, max_queue=1) as client:
+            client.ends_turns()
             retrieve = {"type": "conversation.item.retrieve", "item_id": client.speak(24_000 * 15)["item"]["id"]}
             with contextlib.suppress(ConnectionClosed):  # it may be cut off while it still asks
                 for _ in range(100):  # small to ask, a megabyte to answer

@@ -70,6 +70,19 @@ def test_a_turn_is_found_and_answered(client: WireClient, engine: ScriptedEngine
     assert len(part.pcm) / part.sample_rate_hz == pytest.approx(seconds, abs=0.05)
 
 
+def test_a_client_that_asks_for_nothing_is_listened_to_and_answered(client: WireClient) -> None:
+    say(client, voice(), silence(1.5))
+    assert client.until("response.done")["response"]["status"] == "completed"
+
+
+def test_a_client_that_knows_the_extension_ends_its_turns_itself(engine: ScriptedEngine) -> None:
+    with serving(engine, SPEAKING_MODEL) as url, connected(url, subprotocols=["omni.v1"]) as client:
+        say(client, voice(), silence(1.5))
+        client.ask({"type": "input_audio_buffer.commit"}, "conversation.item.done")
+        assert not client.of_type("input_audio_buffer.speech_started")
+    assert not engine.submitted
+
+
 def test_two_turns_in_one_frame(client: WireClient) -> None:
     listen(client, create_response=False)
     both = np.concatenate([voice(), silence(1.5), voice(), silence(1.5)])

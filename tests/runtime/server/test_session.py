@@ -399,7 +399,8 @@ class TestExtension:
         omni.say("a red ball")
         omni.answer(omni={"seed": 5, "steps": 40, "deadline_ms": 900, "partial_every": 3, "partials": "tokens"})
         request = engine.submitted[0]
-        assert (request.seed, request.deadline_ms, request.partial_every) == (5, 900, 3)
+        assert (request.seed, request.partial_every) == (5, 3)
+        assert 600 < (request.deadline_ms or 0) <= 900  # what is left of it
         assert next(slot.steps for slot in request.recipe.slots if slot.name == "image") == 40
 
     def test_the_numbers_of_slots_reach_the_engine(self, omni: WireClient, engine: ScriptedEngine) -> None:
@@ -485,6 +486,7 @@ class TestBadInput:
         assert client.refused(create)["code"] == "item_create_duplicate_item_id"
 
     def test_half_an_hour_of_speech(self, client: WireClient) -> None:
+        client.ends_turns()
         minute = {"type": "input_audio_buffer.append", "audio": speech(24_000 * 10)}
         for _ in range(3):
             client.send(minute)
@@ -637,6 +639,7 @@ class TestItems:
         assert retrieved["item"]["content"][0]["audio"] == speech(12_000)
 
     def test_speech_too_long_for_a_frame_stays_here(self, client: WireClient) -> None:
+        client.ends_turns()
         item_id = client.speak(24_000 * 20)["item"]["id"]
         retrieved = client.ask(
             {"type": "conversation.item.retrieve", "item_id": item_id}, "conversation.item.retrieved"
