@@ -158,6 +158,12 @@ async def test_while_an_answer_comes(kept: bool, engine: ScriptedEngine, proxy: 
     assert [len(result.response.speech.pcm) for result in of(AgentResult, told)] == [20 * RATE_HZ] * 2
 
 
+def first_answer(conversation: Conversation) -> Speech:
+    answer = conversation.items[1].parts[0]
+    assert isinstance(answer, Speech)
+    return answer
+
+
 async def test_speaking_into_an_answer_from_before_the_break(proxy: CuttingProxy) -> None:
     speaker, told = FakeSpeaker(hears_s=1.0), list[Any]()
 
@@ -182,8 +188,7 @@ async def test_speaking_into_an_answer_from_before_the_break(proxy: CuttingProxy
     conversation = await asyncio.wait_for(lived(live, told), 30)
     assert [began.heard_s for began in of(UserBegan, told)] == [None, pytest.approx(1.0)]
     assert kinds(conversation) == TURN * 2
-    cut = conversation.items[1].parts[0]
-    assert isinstance(cut, Speech)
+    cut = first_answer(conversation)
     assert (cut.duration_s, cut.transcript) == (pytest.approx(1.0), "here")
 
 
@@ -224,8 +229,7 @@ async def test_speaking_into_an_answer_while_there_is_no_connection(proxy: Cutti
     conversation = await asyncio.wait_for(lived(live, told), 30)
     assert [began.heard_s for began in of(UserBegan, told)] == [None, pytest.approx(1.0)]
     assert kinds(conversation) == TURN * 2
-    cut = conversation.items[1].parts[0]
-    assert isinstance(cut, Speech)
+    cut = first_answer(conversation)
     assert (cut.duration_s, cut.transcript) == (pytest.approx(1.0), "here")
 
 
@@ -254,9 +258,7 @@ async def test_a_noise_while_there_is_no_connection(proxy: CuttingProxy) -> None
     )
     conversation = await asyncio.wait_for(lived(live, told), 30)
     assert kinds(conversation) == TURN
-    cut = conversation.items[1].parts[0]
-    assert isinstance(cut, Speech)
-    assert cut.duration_s == pytest.approx(1.0)
+    assert first_answer(conversation).duration_s == pytest.approx(1.0)
 
 
 async def test_while_an_answer_is_made(engine: ScriptedEngine, proxy: CuttingProxy) -> None:
