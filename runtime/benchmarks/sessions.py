@@ -29,6 +29,11 @@ CHUNK_S, SPEECH_S, MOST_PAUSE_S = 0.1, 1.0, 1.0
 CHUNK_BYTES = int(48_000 * CHUNK_S)  # 24 kHz PCM16
 MEMORY_EVERY_S = 5.0
 WARM_SHARE = 0.25  # of the run, before memory is looked at
+# Written answers, and turns that end where the client says.
+SETTINGS = {
+    "type": "session.update",
+    "session": {"type": "realtime", "output_modalities": ["text"], "audio": {"input": {"turn_detection": None}}},
+}
 # What clients rely on, in this order.
 ORDER = (
     "input_audio_buffer.committed",
@@ -113,6 +118,8 @@ class Talker:
 
     async def talk(self, until: float, rng: random.Random) -> None:
         await self._socket.recv()  # session.created
+        await self._socket.send(json.dumps(SETTINGS))
+        await self._socket.recv()  # session.updated
         while time.monotonic() < until:
             await asyncio.sleep(rng.uniform(0, MOST_PAUSE_S))
             await self._turn()
@@ -125,7 +132,7 @@ class Talker:
         await self._time_echo()
         spoken = time.perf_counter()
         await self._socket.send('{"type": "input_audio_buffer.commit"}')
-        await self._socket.send(json.dumps({"type": "response.create", "response": {"output_modalities": ["text"]}}))
+        await self._socket.send('{"type": "response.create"}')
         kinds, items = await self._read_answer(spoken)
         self._tally.turns += 1
         self._tally.misordered += not in_order(kinds)

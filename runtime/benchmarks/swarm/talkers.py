@@ -15,6 +15,11 @@ from websocket import WebSocket, WebSocketException, create_connection
 
 RATE_HZ, CHUNK_S, NUM_CHUNKS, TIMEOUT_S = 24_000, 0.1, 10, 60
 KIND = "realtime"
+# Written answers, and turns that end where the client says.
+SETTINGS = {
+    "type": "session.update",
+    "session": {"type": "realtime", "output_modalities": ["text"], "audio": {"input": {"turn_detection": None}}},
+}
 # What clients rely on, in this order; and what the report calls the time until it came.
 ORDER = {
     "input_audio_buffer.committed": "1 first event",
@@ -45,6 +50,8 @@ class Talker(User):  # type: ignore[misc]  # locust is not there when types are 
         self.chunk = spoken_chunk()
         self.socket: WebSocket = create_connection(f"{self.host}/v1/realtime", timeout=TIMEOUT_S)
         self.receive()
+        self.socket.send(json.dumps(SETTINGS))
+        self.receive()
         self.note("0 session opened", began)
 
     def on_stop(self) -> None:
@@ -67,7 +74,7 @@ class Talker(User):  # type: ignore[misc]  # locust is not there when types are 
             time.sleep(CHUNK_S)  # gevent's
         spoken = time.perf_counter()
         self.socket.send('{"type": "input_audio_buffer.commit"}')
-        self.socket.send(json.dumps({"type": "response.create", "response": {"output_modalities": ["text"]}}))
+        self.socket.send('{"type": "response.create"}')
         items = self.answer(spoken)
         for item_id in items:
             began = time.perf_counter()
