@@ -117,13 +117,16 @@ class Talker:
         self._appends = [_append(chunk) for chunk in chunks]
 
     async def talk(self, until: float, rng: random.Random) -> None:
-        await self._socket.recv()  # session.created
-        await self._socket.send(json.dumps(SETTINGS))
-        await self._socket.recv()  # session.updated
+        await self._begin()
         while time.monotonic() < until:
             await asyncio.sleep(rng.uniform(0, MOST_PAUSE_S))
             await self._turn()
             await self._ping()
+
+    async def _begin(self) -> None:
+        await self._socket.recv()  # session.created
+        await self._socket.send(json.dumps(SETTINGS))
+        await self._socket.recv()  # session.updated
 
     async def _turn(self) -> None:
         for append in self._appends:

@@ -46,8 +46,8 @@ async def test_a_turn_is_timed_against_the_real_server(monkeypatch: pytest.Monke
     with serving(ScriptedEngine(), SPEAKING_MODEL) as url:
         async with connect(f"{url}/v1/realtime") as socket, connect(f"{url}/v1/realtime") as other:
             await other.recv()
-            await socket.recv()
             talker = Talker(socket, other, PCM, tally)
+            await talker._begin()
             talker._appends = talker._appends[:1] * 3
             await asyncio.wait_for(talker._turn(), 20)
     assert (tally.turns, tally.misordered) == (1, 0)
