@@ -101,13 +101,13 @@ class Response:
 
     def wait(self) -> Response:
         """The finished answer, for the sync client."""
-        if self.finished and self._run is not None:  # its client may be closed by now
+        if self.finished:  # nothing is waited for, and its client may be closed by now
             self._raise_if_failed()
             return self
         return self._blocking(self._until_finished())
 
     def __iter__(self) -> Iterator[Partial]:
-        if self.finished and self._run is not None:  # its client may be closed by now
+        if self.finished:  # nothing is waited for, and its client may be closed by now
             yield from [] if self.latest is None else [self.latest]
             self._raise_if_failed()
             return

@@ -35,7 +35,8 @@ def test_a_picture_and_a_recording_that_are_sent(scripted: ScriptedRuntime) -> N
 def test_a_conversation_that_is_gone_on_with(scripted: ScriptedRuntime) -> None:
     scripted.hear("this", SAID).expect_image(RED).say("ok")
     with Client(scripted.url) as omni:
-        omni.respond(Conversation().user(RED, SAID))
+        assert omni.respond(Conversation().user(RED, SAID)).wait().text == "ok"
+    assert (scripted.shown, len(scripted.spoken)) == ([RED], 1)
 
 
 def test_a_picture_of_a_tool(scripted: ScriptedRuntime) -> None:
@@ -53,6 +54,8 @@ async def test_a_turn_that_is_heard(scripted: ScriptedRuntime) -> None:
     scripted.hear("hello", SAID).say("hi")
     heard = Speech.from_pcm(np.concatenate([QUIET, TALK, QUIET]), 24_000)
     await Agent(AsyncClient(scripted.url)).live(heard, FakeSpeaker())
+    (turn,) = scripted.spoken
+    assert SAID.duration_s <= turn.duration_s < heard.duration_s  # cut out of the quiet around it
 
 
 @pytest.mark.parametrize(
