@@ -57,7 +57,10 @@ from omnisdk.protocol.settings import (
     merged,
 )
 
-TURNS_BY_HAND = AudioSettings(input=AudioInput(turn_detection=None))  # as the extension begins
+# What a session with the extension begins with where the client names nothing else.
+EXTENDED = SessionSettings(
+    omni=DEFAULT_OMNI, output_modalities=["text"], audio=AudioSettings(input=AudioInput(turn_detection=None))
+)
 
 
 @dataclass(frozen=True)
@@ -109,19 +112,16 @@ class SessionRules:
         speaks: bool = False,
         max_speech_s: float = limits.MAX_SPEECH_S,
     ) -> None:
-        self.settings: SessionSettings = settings
+        self.settings: SessionSettings = merged(settings, EXTENDED) if opted_in else settings
         self.opted_in: bool = opted_in
         self.conversation: ItemList = ItemList()
         self.responses: ActiveResponses = ActiveResponses(new_id)
         self._new_id = new_id
         self._speaks = speaks
-        self._modalities_named = self._turns_named = False  # by the client
+        self._named = SessionSettings()  # by the client
         self.max_speech_s = max_speech_s
         self.input: InputBuffer = InputBuffer(max_speech_s)
         self.image_waits: bool = False  # whether a picture was shown that the next turn takes with it
-        if opted_in:
-            own = SessionSettings(omni=DEFAULT_OMNI, output_modalities=["text"], audio=TURNS_BY_HAND)
-            self.settings = merged(settings, own)
 
     # Settings
 
@@ -138,17 +138,11 @@ class SessionRules:
         opts_in = wanted.omni is not UNSET and not self.opted_in
         before = self.settings
         if opts_in:
-            named = self.settings.output_modalities if self._modalities_named else UNSET
-            omni = spoken_or_not(DEFAULT_OMNI, named)
-            before = merged(before, SessionSettings(omni=omni))
-            if not self._turns_named:
-                before = merged(before, SessionSettings(audio=TURNS_BY_HAND))
+            before = in_line(merged(merged(before, EXTENDED), self._named), self._named)
         changed = in_line(merged(merged(before, wanted), fixed), wanted)
         check_told(changed, "session")
         self.opted_in = self.opted_in or opts_in
-        self._modalities_named |= wanted.output_modalities is not UNSET
-        self._turns_named |= _names_turns(wanted)
-        self.settings = changed
+        self.settings, self._named = changed, merged(self._named, wanted)
         return self.settings
 
     @property
@@ -354,11 +348,6 @@ class SessionRules:
                     self.check_message(item, f"response.input[{index}]")
                 read.append(msgspec.structs.replace(item, id=self._new_id("item")))
         return read
-
-
-def _names_turns(wanted: SessionSettings) -> bool:
-    audio = wanted.audio
-    return audio is not UNSET and audio.input is not UNSET and audio.input.turn_detection is not UNSET
 
 
 def _as_told(item: Item) -> Item:
