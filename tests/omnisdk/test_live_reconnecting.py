@@ -158,6 +158,10 @@ async def test_while_an_answer_comes(kept: bool, engine: ScriptedEngine, proxy: 
     assert [len(result.response.speech.pcm) for result in of(AgentResult, told)] == [20 * RATE_HZ] * 2
 
 
+def answered_aloud(speaker: FakeSpeaker, told: list[Any]) -> Callable[[], bool]:
+    return lambda: speaker.given_s >= ANSWER_S - 0.05 and bool(of(AgentResult, told))
+
+
 def first_answer(conversation: Conversation) -> Speech:
     answer = conversation.items[1].parts[0]
     assert isinstance(answer, Speech)
@@ -174,7 +178,7 @@ async def test_speaking_into_an_answer_from_before_the_break(proxy: CuttingProxy
         room(
             REQUEST.pcm,
             QUIET,
-            lambda: speaker.given_s >= ANSWER_S - 0.05 and bool(of(AgentResult, told)),
+            answered_aloud(speaker, told),
             broken(proxy),
             lambda: proxy.num_connections == 2,
             REQUEST.pcm,
@@ -215,7 +219,7 @@ async def test_speaking_into_an_answer_while_there_is_no_connection(proxy: Cutti
         room(
             REQUEST.pcm,
             QUIET,
-            lambda: speaker.given_s >= ANSWER_S - 0.05 and bool(of(AgentResult, told)),
+            answered_aloud(speaker, told),
             gone(proxy),
             QUIET,
             lambda: stops.append(speaker.stops),
@@ -246,7 +250,7 @@ async def test_a_noise_while_there_is_no_connection(proxy: CuttingProxy) -> None
         room(
             REQUEST.pcm,
             QUIET,
-            lambda: speaker.given_s >= ANSWER_S - 0.05 and bool(of(AgentResult, told)),
+            answered_aloud(speaker, told),
             gone(proxy),
             QUIET,
             noise,
