@@ -75,11 +75,15 @@ class Connection:
     async def close(self) -> None:
         """Whatever is awaited ends with ConnectionLost."""
         self._lose("the session was closed here")
-        if self._living is not None:
-            self._living.cancel()
-            await asyncio.gather(self._living, return_exceptions=True)
-        if self._socket is not None:
-            await self._socket.close()
+        try:
+            if self._living is not None:
+                self._living.cancel()
+                await asyncio.gather(self._living, return_exceptions=True)
+            if self._socket is not None:
+                await self._socket.close()
+        finally:  # nothing stays open where this is cancelled on its way
+            if self._socket is not None:
+                self._socket.transport.abort()
 
     # Sending
 

@@ -54,6 +54,18 @@ class TestLosing:
         with pytest.raises(ConnectionLost, match="closed here"):
             await response
 
+    @pytest.mark.parametrize("ticks", range(6))
+    async def test_closing_that_is_cancelled_leaves_no_socket(self, ticks: int) -> None:
+        async with live(Script()) as session:
+            socket = session._connection._socket
+            assert socket is not None
+            closing = asyncio.create_task(session.close())
+            for _ in range(1 + ticks):
+                await asyncio.sleep(0)
+            closing.cancel()
+            await asyncio.gather(closing, return_exceptions=True)
+            await asyncio.wait_for(asyncio.shield(socket.connection_lost_waiter), 1)
+
     async def test_a_server_that_accepts_and_stops_in_the_middle_of_opening(self) -> None:
         async def hang_up(connection: object) -> None:
             await asyncio.sleep(0.05)
