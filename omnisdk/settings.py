@@ -38,7 +38,9 @@ class SlotSettings(BaseModel):
     refresh_every: what changes little is worked out anew every so many steps, which is faster and not exact; 1 is off.
     temperature: 0 takes the best token, more samples. top_k, top_p: how many of the likeliest tokens are left to
     choose from; 0 and 1 are off. repeat_penalty, position_penalty: against tokens that stand there already and
-    against filling late positions early; 1 is off. guidance_scale: how much the request counts; 0 is off.
+    against filling late positions early; 1 is off. hypotheses: answers of a text slot tried side by side, of which the
+    one is taken that best explains the picture or the recording given; 1 is off, as it is where any other number but
+    the length is given. guidance_scale: how much the request counts; 0 is off.
 
     Raises SettingsError for an unknown name or a value out of range.
     """
@@ -60,6 +62,7 @@ class SlotSettings(BaseModel):
     top_p: float | None = Field(default=None, gt=0, le=1)
     repeat_penalty: float | None = Field(default=None, ge=limits.MIN_PENALTY, le=limits.MAX_PENALTY)
     position_penalty: float | None = Field(default=None, ge=limits.MIN_PENALTY, le=limits.MAX_PENALTY)
+    hypotheses: int | None = Field(default=None, ge=1, le=limits.MAX_HYPOTHESES)
     guidance_scale: float | None = Field(default=None, ge=0, le=limits.MAX_GUIDANCE_SCALE)
 
     @model_validator(mode="wrap")

@@ -28,6 +28,7 @@ MAX_SIDE_RESPONSES = 8  # out-of-band responses at once
 MAX_CONVERSATION_MEDIA_BYTES = 64 * 1024 * 1024  # encoded speech and pictures of one conversation
 
 MIN_STEPS, MAX_STEPS = 1, 100
+MAX_HYPOTHESES = 64
 MAX_SEED = 2**63 - 1
 MAX_CHANGE_STEP = 100_000
 MAX_SLOTS = 8  # of a canvas that a client lays out

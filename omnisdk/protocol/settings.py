@@ -15,6 +15,7 @@ from omnisdk.protocol.limits import (
     MAX_CONFIDENCE_NOISE,
     MAX_GAP,
     MAX_GUIDANCE_SCALE,
+    MAX_HYPOTHESES,
     MAX_IDLE_MS,
     MAX_PENALTY,
     MAX_PREFIX_PADDING_MS,
@@ -59,7 +60,8 @@ class SlotSettings(Struct, kw_only=True):
     the schedule, up to commit_bound. revise_below: what was filled with less confidence is opened again once; 0 is off.
     refresh_every: what changes little is worked out anew every so many steps, which is faster and not exact; 1 is off.
     temperature: 0 takes the best token. top_k, top_p: 0 and 1 are off. repeat_penalty, position_penalty: 1 is off.
-    guidance_scale: 0 is off.
+    hypotheses: answers of a text slot tried side by side, the one taken that best explains what was given; 1 is off, as
+    it is where any other number but the length is given. guidance_scale: 0 is off.
     """
 
     length: Annotated[int, Meta(ge=1, le=MAX_SLOT_LENGTH)] | UnsetType | None = UNSET
@@ -77,6 +79,7 @@ class SlotSettings(Struct, kw_only=True):
     top_p: Annotated[float, Meta(gt=0, le=1)] | UnsetType | None = UNSET
     repeat_penalty: Penalty | UnsetType | None = UNSET
     position_penalty: Penalty | UnsetType | None = UNSET
+    hypotheses: Annotated[int, Meta(ge=1, le=MAX_HYPOTHESES)] | UnsetType | None = UNSET
     guidance_scale: Annotated[float, Meta(ge=0, le=MAX_GUIDANCE_SCALE)] | UnsetType | None = UNSET
 
 

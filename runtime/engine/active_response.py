@@ -41,6 +41,7 @@ from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.engine.request import GenerationRequest
 from runtime.engine.reuse import CanvasReuse
 from runtime.engine.scheduler import PATIENCE_S
+from runtime.engine.search import Grounds, Search
 from runtime.engine.steering import Laid, Weighing, carried_over
 from runtime.executors.executor import ForwardItem
 
@@ -65,11 +66,11 @@ class ActiveResponse:
     guesses: the likeliest tokens of each slot at its last step. revised: (canvas length,) what was opened again by a
     doubt, which happens to a position once. temperature: where not that of the recipe.
     reuses: what passes may leave out, by slot and whether the prompt is there.
-    committing: fill all that is left in the next step.
+    committing: fill all that is left in the next step. hurried: somebody said how many steps are left.
     reseeded: the seed chance goes on from, where not the request's. steered: the canvas of other turns, laid out, and
     the bound by which it is weighed before the next step what of the slots stays.
     narrator: lays speech along its words, of a model that knows how long these last. hearing: how what was said is read
-    once it is written down.
+    once it is written down. grounds: what its texts can be held against. searches: the text slots being filled so.
     changes: all that was changed on the way. moments: by number of steps, the answer as it was then.
     inherited_steps: of `num_steps`, those that another answer ran before this one was forked from it.
     """
@@ -83,15 +84,18 @@ class ActiveResponse:
     began_s: float
     narrator: Narrator | None = None
     hearing: Hearing | None = None
+    grounds: Grounds | None = None
     served_s: float = 0.0
     last_served: int = 0
     committing: bool = False
+    hurried: bool = False
     slot_steps: Counter[str] = field(default_factory=Counter)
     allowances: dict[str, int] = field(default_factory=dict)
     temperature: float | None = None
     unmasked_per_step: list[int] = field(default_factory=list)
     guesses: dict[str, Tensor] = field(default_factory=dict)
     reuses: dict[tuple[str, bool], CanvasReuse] = field(default_factory=dict)
+    searches: dict[str, Search] = field(default_factory=dict)
     revised: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
     reseeded: int | None = None
     steered: tuple[Canvas, float] | None = None
@@ -110,6 +114,8 @@ class ActiveResponse:
 
     @property
     def num_canvases(self) -> int:
+        if (search := self._search()) is not None:
+            return len(search.items)
         return 1 if self.unprompted is None else 2
 
     @property
@@ -154,6 +160,8 @@ class ActiveResponse:
         """For each open slot one item, and a second without the prompt where it is guided."""
         if (weighing := self._weighing()) is not None:
             return weighing.items()
+        if (search := self._search()) is not None:
+            return search.items
         return [item for slot in self.open_slots() for item in self._slot_items(slot)]
 
     def _weighing(self) -> Weighing | None:
@@ -162,9 +170,30 @@ class ActiveResponse:
         laid, bound = self.steered
         return Weighing(self.canvas, carried_over(self.canvas, laid), bound)
 
+    def _search(self) -> Search | None:
+        """Of the one open slot, if it is text and there is something to hold it against.
+
+        Who wants chance, or an end in so many steps, gets that.
+        """
+        slots = self.open_slots()
+        if self.committing or self.hurried or self.grounds is None or len(slots) != 1:
+            return None
+        slot = slots[0]
+        if slot.name not in self.searches:
+            numbers = self.recipe_of(slot)
+            heated = numbers.temperature if self.temperature is None else self.temperature
+            if numbers.hypotheses < 2 or heated or slot.choices:
+                return None
+            evidence = self.grounds.evidence(numbers, self.canvas)
+            if evidence is None:
+                return None
+            seen = partial(self._view, slot=slot)
+            self.searches[slot.name] = self.grounds.search(self.canvas, slot, numbers, evidence, seen)
+        return self.searches[slot.name]
+
     def _slot_items(self, slot: Slot) -> list[ForwardItem]:
         written = None if self.hearing is None else self.hearing.seen(self.canvas, slot)
-        items = [self._item(slot, self._seen(self.canvas) if written is None else written, prompted=True)]
+        items = [self._item(slot, self._view(self.canvas, slot), prompted=True)]
         if self.recipe_of(slot).guidance_scale and self.unprompted is not None:
             if self.hearing is None or written is None:
                 unprompted = self._seen(carried(self.canvas, slot, self.unprompted))
@@ -178,8 +207,13 @@ class ActiveResponse:
         rows = masked_positions(self.canvas, slot) - slot.start + canvas.slot(slot.name).start
         return ForwardItem(canvas, rows, slot.vocabulary, self._reuse(slot, prompted).plan(canvas, rows))
 
+    def _view(self, canvas: Canvas, slot: Slot) -> Canvas:
+        """What a pass for a slot works on."""
+        written = None if self.hearing is None else self.hearing.seen(canvas, slot)
+        return self._seen(canvas) if written is None else written
+
     def _seen(self, canvas: Canvas) -> Canvas:
-        """What a pass works on: speech comes in when its words are known."""
+        """What a pass works on where nothing is read as written: speech comes in when its words are known."""
         return canvas if self.narrator is None or self.committing else self.narrator.without_speech(canvas, self.recipe)
 
     def _reuse(self, slot: Slot, prompted: bool) -> CanvasReuse:
@@ -197,6 +231,10 @@ class ActiveResponse:
         if (weighing := self._weighing()) is not None:
             self.steered = None
             self._open(weighing.weighed(scores))
+        elif (search := self._search()) is not None:
+            search.advance(scores)
+            self.canvas = search.canvas
+            self.slot_steps[search.slot.name] += 1
         else:
             self._fill(iter(scores), vocabulary)
         if self.narrator is not None:
@@ -320,7 +358,7 @@ class ActiveResponse:
         planned = sum(left.values())
         floor = self.request.floor_steps - self.num_steps
         if slack_s <= 0 and floor <= 1:
-            if planned > 1:  # a last step finishes it anyway
+            if planned > 1 or self.searches:  # a last plain step finishes it anyway
                 self.change(Finalizing())
             return
         self._allow(affordable(slack_s, step_s, max(floor, 1), planned))
@@ -336,6 +374,7 @@ class ActiveResponse:
                 self.reseeded = seed
             case Finalizing():
                 self.committing = True
+                self.searches.clear()
             case Steering():
                 assert laid is not None
                 self._steer(change, laid)
@@ -354,11 +393,13 @@ class ActiveResponse:
         if tuning.temperature is not None:
             self.temperature = tuning.temperature
         if tuning.steps_left is not None:
+            self.hurried = True
+            self.searches.clear()
             self._spread(tuning.steps_left)
 
     def _steer(self, steering: Steering, laid: Laid) -> None:
         after = carried_over(self.canvas, laid.canvas)
-        self.hearing = laid.hearing
+        self.hearing, self.grounds = laid.hearing, laid.grounds
         if steering.opened is None:
             self.steered = laid.canvas, steering.bound
         else:
@@ -369,6 +410,7 @@ class ActiveResponse:
         """Go on with `canvas`; what it has open that was filled gets its share of the recipe's steps."""
         before, self.canvas = self.canvas, canvas
         self.reuses.clear()
+        self.searches.clear()
         if len(before) != len(canvas):
             self.revised = torch.empty(0, dtype=torch.bool)
         for slot in self.canvas.slots:
@@ -410,6 +452,7 @@ class ActiveResponse:
             allowances=self.allowances.copy(),
             unmasked_per_step=list(self.unmasked_per_step),
             reuses={},
+            searches={},
             guesses=self.guesses.copy(),
             changes=list(self.changes),
             **own,

@@ -29,6 +29,7 @@ from runtime.engine.recipe import PROMPT, Recipe, SlotRecipe
 from runtime.engine.reference import ReferencePrompt
 from runtime.engine.reference_response import UNCHANGEABLE, reference_rule, shown_canvas
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
+from runtime.engine.search import Grounds
 from runtime.engine.steering import Laid
 from runtime.engine.truncation import truncated
 
@@ -49,7 +50,7 @@ class Admitted:
 
     recipe: with the lengths it gets for this conversation. canvas: what is to be filled. unprompted: the same slots
     with nothing said, if the recipe is guided. reference: where the model answers as the published code does.
-    hearing: how what is said is read once it is written down.
+    hearing: how what is said is read once it is written down. grounds: what its texts can be held against.
     """
 
     recipe: Recipe
@@ -57,6 +58,7 @@ class Admitted:
     unprompted: Canvas | None
     reference: tuple[ReferencePrompt, ReferenceDecoding] | None = None
     hearing: Hearing | None = None
+    grounds: Grounds | None = None
 
 
 class Admission:
@@ -90,7 +92,10 @@ class Admission:
         guided = any(slot.guidance_scale for slot in recipe.slots)
         unprompted = self._lay_out(NOTHING_SAID, recipe) if guided else None
         hearing = hearing_of(turns, recipe, self._lay_out, self._model.text)
-        return Admitted(recipe, canvas, unprompted, hearing=hearing)
+        return Admitted(recipe, canvas, unprompted, hearing=hearing, grounds=self._grounds(turns, recipe, hearing))
+
+    def _grounds(self, turns: Sequence[EncodedTurn], recipe: Recipe, hearing: Hearing | None) -> Grounds:
+        return Grounds(self._model, turns, recipe, self._lay_out, hearing)
 
     def lay_out_again(self, before: Sequence[Turn], turns: tuple[Turn, ...], recipe: Recipe) -> Laid:
         """An answer's slots, `recipe`'s, behind other turns than those `before`. Raises AdmissionError, ImageError."""
@@ -106,7 +111,7 @@ class Admission:
         self._check_length(len(canvas))
         # Words beside the speech are the request now, whatever was said before.
         hearing = None if written(turns) else hearing_of(encoded, recipe, self._lay_out, self._model.text)
-        return Laid(self._narrated(canvas, recipe), hearing)
+        return Laid(self._narrated(canvas, recipe), hearing, self._grounds(encoded, recipe, hearing))
 
     def _settled(self, turns: Sequence[EncodedTurn], request: GenerationRequest) -> Recipe:
         recipe = settled(turns, request.recipe, self._model.text, self._model.chat)
@@ -246,11 +251,20 @@ class Admission:
         duration_ms = 1000 * len(part.pcm) / part.sample_rate_hz
         # Counted before the work is done: an hour of sound must not hold up the others.
         self._check_length(round(duration_ms / SPEECH_ROW_MS), f"{duration_ms / 1000:.1f} s of speech take")
-        features = self._model.front_end(part.pcm, part.sample_rate_hz)
+        rows, spelled = self._hear(part.pcm, part.sample_rate_hz), self._model.spelled
+        embeddings = self._model.backbone.model.audio_projection(rows)
+        if spelled is None:
+            return EncodedSpeech(embeddings)
+        slowly = self._hear(part.pcm, round(part.sample_rate_hz * spelled.tempo))
+        return EncodedSpeech(embeddings, self._model.backbone.spell(slowly))
+
+    def _hear(self, pcm: NDArray[np.int16], sample_rate_hz: int) -> Tensor:
+        """What the speech encoder makes of it: (rows, encoder width)."""
+        features = self._model.front_end(pcm, sample_rate_hz)
         if self._model.fidelity == "reference":
             features = features.bfloat16().float()
-        rows, lengths = self._model.backbone.encode_speech(features[None], torch.tensor([len(features)]))
-        return EncodedSpeech(rows[0, : int(lengths[0])])
+        heard, lengths = self._model.backbone.hear(features[None], torch.tensor([len(features)]))
+        return heard[0, : int(lengths[0])]
 
     def _encode_image(self, part: ImagePart) -> EncodedImage:
         return EncodedImage(self._image.encode(part.pixels, self._model.prompt_image_size_px))

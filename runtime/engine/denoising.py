@@ -359,6 +359,7 @@ class DenoisingEngine:
             began_s=self._clock(),
             narrator=self._narrator,
             hearing=admitted.hearing,
+            grounds=admitted.grounds,
         )
 
     def _partial(self, response: ActiveResponse) -> StepOutput:

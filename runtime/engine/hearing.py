@@ -35,7 +35,7 @@ class Hearing:
 
     def seen(self, canvas: Canvas, slot: Slot) -> Canvas | None:
         """What a pass for `slot` works on; None where that is `canvas` itself: it sees no words, or not yet."""
-        words = self._words(canvas)
+        words = self.words(canvas)
         if not words or slot.name not in {numbers.name for numbers in self.recipe.slots}:
             return None
         if self._laid is None or self._laid[0] != words:
@@ -47,7 +47,8 @@ class Hearing:
         """What guidance compares with: the same slots with nothing said."""
         return self.lay_out(NOTHING_SAID, self.recipe)
 
-    def _words(self, canvas: Canvas) -> str:
+    def words(self, canvas: Canvas) -> str:
+        """What was said, "" as long as it is not written down."""
         source = canvas.slot(self.heard)
         return "" if canvas.num_masked(source) else self.text.decode(canvas.said(source).tolist())
 

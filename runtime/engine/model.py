@@ -14,7 +14,7 @@ from runtime.codecs.speech_stream import StreamingSpeechDecoder
 from runtime.codecs.text import TextCodec
 from runtime.codecs.vocabulary import Vocabulary
 from runtime.engine.blueprint import Blueprint, NetworkPart
-from runtime.engine.model_file import BackboneSource, ModelFile, NetworkSource, Parts, Unsure
+from runtime.engine.model_file import BackboneSource, Explained, ModelFile, NetworkSource, Parts, Spelled, Unsure
 from runtime.engine.narration import Narrator, Timing
 from runtime.engine.preview import Voice
 from runtime.engine.prompt import COMPACT_CHAT, PUBLISHED_CHAT, REFERENCE_CHAT, ChatStyle
@@ -42,6 +42,7 @@ class OmniModel:
     speech_tokenizer: what makes speech codes of clips, if it has one; answering takes none.
     fidelity: "reference" answers exactly as the published code does, habits and all.
     unsure: what the recipes say where it does not know; they are told it when the model is loaded.
+    explained, spelled: what answers about pictures, and what is heard, are held against.
     """
 
     name: str
@@ -59,6 +60,8 @@ class OmniModel:
     speech_tokenizer: SpeechTokenizer | None = None
     fidelity: Fidelity = "corrected"
     unsure: Unsure | None = None
+    explained: Explained | None = None
+    spelled: Spelled | None = None
 
     @property
     def narrator(self) -> Narrator | None:
@@ -86,8 +89,11 @@ def load_model(path: Path = EMBEDDED, device: str = "cpu") -> OmniModel:
     front_end, text = blueprint.front_end(), blueprint.text()
     check(list(parts.values()))
     place = torch_device(device)
-    networks = {name: part.load().to(place) for name, part in parts.items()}
     file, sizes = blueprint.file, blueprint.file.image_sizes
+    recipes = _recipes(file)
+    _check_explained(file.explained, recipes)
+    networks = {name: part.load().to(place) for name, part in parts.items()}
+    _check_spelled(file.spelled, networks["backbone"].model.audio_model.model.config)
     return OmniModel(
         name=file.name,
         backbone=networks["backbone"],
@@ -95,7 +101,7 @@ def load_model(path: Path = EMBEDDED, device: str = "cpu") -> OmniModel:
         vocabulary=blueprint.vocabulary,
         text=text,
         front_end=front_end,
-        recipes=_recipes(file),
+        recipes=recipes,
         image_size_px=sizes.answer,
         prompt_image_size_px=sizes.prompt,
         chat=_chat(file),
@@ -104,6 +110,8 @@ def load_model(path: Path = EMBEDDED, device: str = "cpu") -> OmniModel:
         speech_tokenizer=networks.get("speech_tokenizer"),
         fidelity=file.fidelity,
         unsure=file.unsure,
+        explained=file.explained,
+        spelled=file.spelled,
     )
 
 
@@ -124,6 +132,26 @@ def doubting(recipes: Mapping[str, Recipe], unsure: Unsure) -> dict[str, Recipe]
             "Correct the model file."
         )
     return {name: _doubting(one, unsure) if name in unsure.recipes else one for name, one in recipes.items()}
+
+
+def _check_explained(explained: Explained | None, recipes: Mapping[str, Recipe]) -> None:
+    """Raises CheckpointError if it names a recipe that there is not."""
+    names = () if explained is None else (*explained.recipes, explained.reads, explained.draws)
+    strangers = sorted({name for name in names if name not in recipes})
+    if strangers:
+        raise CheckpointError(
+            f"explained: this model has no recipe {', '.join(strangers)}; it has {', '.join(recipes)}. "
+            "Correct the model file."
+        )
+
+
+def _check_spelled(spelled: Spelled | None, encoder: SpeechEncoderConfig) -> None:
+    """Raises CheckpointError if the letters are not those of the encoder's CTC head."""
+    if spelled is not None and len(spelled.letters) != encoder.ctc_vocab:
+        raise CheckpointError(
+            f"spelled: letters: {len(spelled.letters)} came, and the speech encoder tells {encoder.ctc_vocab} apart; "
+            "name each of them once, the blank first. Correct the model file."
+        )
 
 
 def _doubting(recipe: Recipe, unsure: Unsure) -> Recipe:
@@ -202,6 +230,8 @@ def save_model(model: OmniModel, folder: Path, speech_encoder: SpeechEncoderConf
         speech_level=model.front_end.level,
         dtype="float32",
         unsure=model.unsure,
+        explained=model.explained,
+        spelled=model.spelled,
     )
     (folder / MODEL_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
     model.text.save(folder / TEXT_FILE)

@@ -38,9 +38,13 @@ class EncodedImage:
 
 @dataclass(frozen=True)
 class EncodedSpeech:
-    """embeddings: (rows, hidden) of the backbone."""
+    """embeddings: (rows, hidden) of the backbone.
+
+    letters: (frames, letters) log-probabilities of what the speech encoder's CTC head hears, where that is wanted.
+    """
 
     embeddings: Tensor
+    letters: Tensor | None = None
 
 
 Content = str | EncodedImage | EncodedSpeech

@@ -60,6 +60,8 @@ class SlotRecipe:
         weighed against each other in one step, and its length follows from them.
     unsure: said instead of an answer that is not worth `unsure_margin` nats a token more, by the first step of a text
         slot nothing of which is given; "" is off.
+    hypotheses: so many answers of a text slot are tried side by side where something can be held against them, and the
+        one is taken that best explains what was given (`runtime.engine.search`); 1 is off. It takes the steps it needs.
     says: whose words a speech slot says and along which it lies: PROMPT, what the user wrote, or the name of an earlier
         text slot. None: it says what it likes.
     recorded: of a slot that keeps a part of a given recording, where its words lie in it.
@@ -93,6 +95,7 @@ class SlotRecipe:
     choices: tuple[str, ...] = ()
     unsure: str = ""
     unsure_margin: float = 0.0
+    hypotheses: int = 1
     says: str | None = None
     recorded: Recorded | None = None
     position_stride: float | None = None
@@ -137,12 +140,12 @@ FRAMES_PER_TOKEN = 5.0  # 60 ms frames a spoken token lasts on average, the stri
 # Steps and commit rules are those that `omni eval presets` found to lose nothing: docs/presets.png.
 TRANSCRIPT = SlotRecipe(
     "transcript", "text", TEXT_LENGTH, steps=4, commit="threshold", commit_bound=0.5,
-    position_stride=FRAMES_PER_TOKEN, stands_for_speech=True,
+    position_stride=FRAMES_PER_TOKEN, stands_for_speech=True, hypotheses=20,
 )  # fmt: skip
 PICTURE = SlotRecipe(
     "image", "image", length=100, steps=8, schedule="cosine", confidence_noise=2.0, temperature=1.0, guidance_scale=1.0
 )
-REPLY = SlotRecipe("text", "text", TEXT_LENGTH, steps=4, commit="threshold", commit_bound=0.5)
+REPLY = SlotRecipe("text", "text", TEXT_LENGTH, steps=4, commit="threshold", commit_bound=0.5, hypotheses=32)
 
 # A spoken answer says what the text slot says, which is written first; 4.4 s are the longest that text can take.
 # Of fewer steps hardly less is understood; in twelve one can watch what is said, and change it while it forms.

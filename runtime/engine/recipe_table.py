@@ -30,6 +30,7 @@ EXPLAINED: Mapping[str, str] = {
     "top_p": "only the likeliest tokens up to this probability may be sampled; 1 is off",
     "repeat_penalty": "against tokens that stand in the slot already; 1 is off",
     "position_penalty": "against filling late positions early; 1 is off",
+    "hypotheses": "answers tried side by side, where the model file says what they are held against; 1 is off",
     "guidance_scale": "how much the request counts, by comparing with nothing asked; 0 is off",
 }
 

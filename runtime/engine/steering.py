@@ -13,15 +13,18 @@ from torch import Tensor
 from runtime.diffusion.canvas import Canvas, Slot
 from runtime.engine.edits import EditError
 from runtime.engine.hearing import Hearing
+from runtime.engine.search import Grounds
 from runtime.executors.executor import ForwardItem
 
 
 @dataclass(frozen=True)
 class Laid:
-    """What an answer is steered to: its canvas under other turns, and how these are read once they are written down."""
+    """What an answer is steered to: its canvas under other turns, how these are read once they are written down, and
+    what its texts can then be held against."""
 
     canvas: Canvas
     hearing: Hearing | None = None
+    grounds: Grounds | None = None
 
 
 @dataclass(frozen=True)

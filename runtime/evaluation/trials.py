@@ -50,9 +50,13 @@ class Rule:
     numbers: Mapping[str, Any]
 
     def put_into(self, recipe: Recipe, slot_name: str) -> Recipe:
-        """The recipe with these numbers in one of its slots, and nothing behind that slot."""
+        """The recipe with these numbers in one of its slots, and nothing behind that slot.
+
+        One answer is tried there unless the rule says otherwise: who says how it is filled has it filled so.
+        """
         slots = recipe.slots[: 1 + [slot.name for slot in recipe.slots].index(slot_name)]
-        slots = tuple(replace(slot, **self.numbers) if slot.name == slot_name else slot for slot in slots)
+        numbers = {"hypotheses": 1, **self.numbers}
+        slots = tuple(replace(slot, **numbers) if slot.name == slot_name else slot for slot in slots)
         return replace(recipe, slots=slots)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from runtime.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig, SpeechProjector
+from runtime.models.speech_encoder import NUM_QUERY_ROWS, SpeechEncoder, SpeechEncoderConfig, SpeechProjector
 
 
 @dataclass(frozen=True)
@@ -269,9 +269,19 @@ class Backbone(nn.Module):
 
     def encode_speech(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, frames, 560) front-end features -> (batch, frames + 4, hidden) prompt rows and their number."""
+        heard, heard_lengths = self.hear(features, lengths)
+        return self.model.audio_projection(heard), heard_lengths
+
+    def hear(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """As `encode_speech`, but (batch, frames + 4, encoder width): what the speech encoder makes of it."""
         weights = self.model.embed_tokens.weight
-        encoded, encoded_lengths = self.model.audio_model.model(features.to(weights), lengths.to(weights.device))
-        return self.model.audio_projection(encoded), encoded_lengths
+        heard: tuple[Tensor, Tensor] = self.model.audio_model.model(features.to(weights), lengths.to(weights.device))
+        return heard
+
+    def spell(self, heard: Tensor) -> Tensor:
+        """(frames + 4, encoder width) of one clip -> (frames, letters) log-probabilities of the CTC head."""
+        letters: Tensor = self.model.audio_model.model.ctc.ctc_lo(heard[NUM_QUERY_ROWS:])
+        return letters.float().log_softmax(-1).cpu()
 
     def hidden(
         self,

@@ -60,6 +60,8 @@ def _with_settings(slot: SlotRecipe, settings: SlotSettings) -> SlotRecipe:
     if "length" in given:
         steps = max(1, slot.steps * given["length"] // slot.length)
         slot = replace(slot, adaptive=None, steps=steps)
+    if given.keys() - {"length"}:  # who says how it is filled has it filled so
+        slot = replace(slot, hypotheses=1)
     return replace(slot, **given)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from runtime.codecs.compact_voice import CompactVoiceCodec
 from runtime.engine.model import EMBEDDED, OmniModel, save_model
-from runtime.engine.model_file import Unsure
+from runtime.engine.model_file import Claim, Explained, Spelled, Unsure
 from runtime.engine.recipe import EMBEDDED_RECIPES
 from runtime.models.backbone import Backbone
 from runtime.training.backbone import backbone_config, vocabulary_of
@@ -17,13 +17,30 @@ from runtime.training.image_tokenizer import load_image_tokenizer
 from runtime.training.outside import UNKNOWN
 from runtime.training.speech_codes import CODES_FILE, load_voice
 from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
-from runtime.training.speech_encoder import front_end
+from runtime.training.speech_encoder import LETTERS, front_end
 from runtime.training.text import text_codec
 
 # Answers about pictures, which it was taught to refuse. The margin is what `omni eval unsure` found for version 2.
 UNSURE = Unsure(
-    UNKNOWN, 0.35, ("image_to_text", "speech_and_image_to_text", "image_to_speech", "speech_and_image_to_speech")
+    UNKNOWN, 1.2, ("image_to_text", "speech_and_image_to_text", "image_to_speech", "speech_and_image_to_speech")
 )
+# What its answers about a picture say that could have been asked for.
+ON_BACKGROUND = "on a {what color is the background?} background"
+SEVERAL = "draw {how many things are there?} {answer}"
+EXPLAINED = Explained(
+    claims=(
+        Claim(r"what is this\??", (f"draw a {{answer}} {ON_BACKGROUND}",)),
+        Claim(r"what are these\??", (f"{SEVERAL}s {ON_BACKGROUND}", f"{SEVERAL} {ON_BACKGROUND}")),
+        Claim(
+            r"what is (to the left of|to the right of|above|below) the (.+?)\??",
+            (f"draw a {{answer}} {{1}} a {{2}} {ON_BACKGROUND}",),
+        ),
+        Claim(r"what do you see\??|describe the picture\.?", ("draw {answer}",)),
+    ),
+    recipes=UNSURE.recipes,
+    weight=0.04,
+)
+SPELLED = Spelled(LETTERS, weight=0.4, tempo=0.8)
 
 
 def trained_model(cache: Path, stage: str = "talking") -> OmniModel:
@@ -43,6 +60,8 @@ def trained_model(cache: Path, stage: str = "talking") -> OmniModel:
         recipes=EMBEDDED_RECIPES,
         image_size_px=CANVAS,
         unsure=UNSURE if (cache / "runs" / CODES_FILE).exists() else None,  # all but the first two are spoken
+        explained=EXPLAINED,
+        spelled=SPELLED,
         voice=CompactVoiceCodec(load_voice(cache)) if (cache / "runs" / CODES_FILE).exists() else None,
     )
 

@@ -47,10 +47,15 @@ class Crank:
         self.engine = DenoisingEngine(model, InProcessExecutor(model.backbone, num_threads=1), start=False)
 
     def ask(
-        self, request_id: str, words: str | Part, recipe: str | Recipe = "text_to_image", **options: object
+        self,
+        request_id: str,
+        asked: str | Part | tuple[str | Part, ...],
+        recipe: str | Recipe = "text_to_image",
+        **options: object,
     ) -> None:
+        parts = asked if isinstance(asked, tuple) else (asked,)
         chosen = embedded().recipes[recipe] if isinstance(recipe, str) else recipe
-        request = GenerationRequest(request_id, said(words), chosen, partial_every=0, **options)  # type: ignore[arg-type]
+        request = GenerationRequest(request_id, said(*parts), chosen, partial_every=0, **options)  # type: ignore[arg-type]
         self.engine.submit(request, self.outputs.append)
 
     def change(self, request_id: str, change: Change) -> Reply:

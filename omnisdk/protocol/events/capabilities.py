@@ -57,6 +57,7 @@ class SlotDetails(Struct, kw_only=True):
     top_p: float
     repeat_penalty: float
     position_penalty: float
+    hypotheses: int
     guidance_scale: float
     adaptive: AdaptiveLength | None = None
 

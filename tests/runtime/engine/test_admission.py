@@ -55,8 +55,8 @@ def test_a_conversation_that_is_too_long_is_answered_without_its_beginning() -> 
 
 def test_media_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    encode = MODEL.backbone.encode_speech
-    monkeypatch.setattr(MODEL.backbone, "encode_speech", lambda *args: calls.append("speech") or encode(*args))
+    hear = MODEL.backbone.hear
+    monkeypatch.setattr(MODEL.backbone, "hear", lambda *args: calls.append("speech") or hear(*args))
     taker = admission()
     first = taker.admit(request("speech_to_text", SECOND))
     again = taker.admit(request("speech_to_text", replace(SECOND, pcm=SECOND.pcm.copy())))
@@ -114,7 +114,7 @@ def test_the_cache_holds_so_many_bytes_and_the_newest() -> None:
 
 
 def test_half_an_hour_of_speech_is_refused_before_it_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MODEL.backbone, "encode_speech", lambda *_: pytest.fail("it was encoded"))
+    monkeypatch.setattr(MODEL.backbone, "hear", lambda *_: pytest.fail("it was encoded"))
     long = SpeechPart(np.zeros(30 * 60 * 16_000, np.int16), 16_000)
     with pytest.raises(AdmissionError, match=r"1800\.0 s of speech take 30000 positions; at most 512"):
         admission().admit(request(Recipe("listen", (TRANSCRIPT,)), long))

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from runtime.codecs.vocabulary import Vocabulary
 from runtime.engine.blueprint import Blueprint
 from runtime.engine.model import EMBEDDED, check, doubting, load_model, save_model
-from runtime.engine.model_file import Unsure
+from runtime.engine.model_file import Claim, Explained, Spelled, Unsure
 from runtime.engine.prompt import COMPACT_CHAT, PUBLISHED_CHAT, REFERENCE_CHAT
 from runtime.engine.recipe import EMBEDDED_RECIPES, PUBLISHED_RECIPES
 from runtime.models.checkpoints import CheckpointError
@@ -60,6 +61,36 @@ def test_what_is_said_where_it_does_not_know_is_saved_and_told_the_recipes(tmp_p
     heard, told = again.recipes["speech_and_image_to_text"].slots
     assert (heard.unsure, told.unsure, told.unsure_margin) == ("", "who knows", 0.5)
     assert again.recipes["image_to_text"] == EMBEDDED_RECIPES["image_to_text"]
+
+
+CLAIM = Claim("what is this", ("draw {answer}",))
+
+
+def test_what_answers_are_held_against_is_saved(tmp_path: Path) -> None:
+    explained, spelled = Explained((CLAIM,), ("image_to_text",), 0.02), Spelled(" abcdefg", 0.2)
+    save_model(replace(tiny_model(), explained=explained, spelled=spelled), tmp_path, SPEECH_ENCODER)
+    again = load_model(tmp_path)
+    assert (again.explained, again.spelled) == (explained, spelled)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"explained": Explained((CLAIM,), ("smell_to_text",), 1.0)},
+            "explained: this model has no recipe smell_to_text",
+        ),
+        (
+            {"explained": Explained((CLAIM,), (), 1.0, draws="dance")},
+            "explained: this model has no recipe dance; it has",
+        ),
+        ({"spelled": Spelled("abc", 1.0)}, "spelled: letters: 3 came, and the speech encoder tells 8 apart"),
+    ],
+)
+def test_what_answers_cannot_be_held_against(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    save_model(replace(tiny_model(), **changes), tmp_path, SPEECH_ENCODER)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(tmp_path)
 
 
 def test_recipes_that_a_model_has_not_cannot_doubt() -> None:

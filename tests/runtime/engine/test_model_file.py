@@ -150,3 +150,19 @@ def test_a_hub_id_is_looked_up(source: str | Source, tmp_path: Path, monkeypatch
 def test_a_source_is_one_or_the_other(source: Source, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="either its path or its hub id"):
         located(source, tmp_path, (), download=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "drawn", "message"),
+    [
+        ("what (is", ["draw {answer}"], r"'what \(is' is no regular expression"),
+        ("what", ["{answer}", "draw it"], "'draw it' has no place for the answer; write {answer} where it stands"),
+        ("what is (.+)", ["{answer} {2}"], r"asks for group 2; 'what is \(\.\+\)' has 1"),
+        ("what is this", [], "nothing would be drawn of an answer to 'what is this'"),
+    ],
+)
+def test_claims_that_say_nothing(asked: str, drawn: list[str], message: str, tmp_path: Path) -> None:
+    explained = {"claims": [{"asked": asked, "drawn": drawn}], "recipes": [], "weight": 0.1}
+    path = write(tmp_path / "model.json", explained=explained)
+    with pytest.raises(CheckpointError, match=message):
+        read_model_file(path)

@@ -45,7 +45,7 @@ def test_the_numbers_of_one_slot() -> None:
         "length": 64, "steps": 24, "schedule": "linear", "confidence": "margin", "confidence_noise": 1.5,
         "prior_weight": 0.5, "commit": "threshold", "commit_bound": 0.9, "revise_below": 0.1, "refresh_every": 4,
         "temperature": 0.7, "top_k": 9, "top_p": 0.5, "repeat_penalty": 1.5, "position_penalty": 2.0,
-        "guidance_scale": 3.0,
+        "hypotheses": 4, "guidance_scale": 3.0,
     }  # fmt: skip
     assert set(given) == set(SlotSettings.__struct_fields__)
     own = SlotSettings(**given)
@@ -164,3 +164,12 @@ def test_a_picture_of_another_size_than_the_model_draws(fixed: bool, length: int
     assert (caught.value.code, caught.value.param) == (errors.INVALID_VALUE, "session.omni.generation.image.length")
     check_generation(card, OmniSettings(generation={"image": SlotSettings(length=4)}), "session.omni")
     check_generation(card, OmniSettings(generation={"text": SlotSettings(length=3)}), "session.omni")
+
+
+def test_who_says_how_a_text_is_filled_has_it_filled_so() -> None:
+    own = {"transcript": SlotSettings(steps=2), "text": SlotSettings(length=8)}
+    changed = with_generation(SPEECH_TO_IMAGE, OmniSettings(generation=own))
+    assert slot(changed, "transcript").hypotheses == 1
+    assert slot(changed, "text").hypotheses == slot(SPEECH_TO_IMAGE, "text").hypotheses > 1
+    both = OmniSettings(generation={"text": SlotSettings(steps=2, hypotheses=3)})
+    assert slot(with_generation(SPEECH_TO_IMAGE, both), "text").hypotheses == 3
