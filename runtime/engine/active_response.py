@@ -171,24 +171,21 @@ class ActiveResponse:
         return Weighing(self.canvas, carried_over(self.canvas, laid), bound)
 
     def _search(self) -> Search | None:
-        """Of the one open slot, if it is text and there is something to hold it against.
+        """Of the one open slot, if there is something to hold its texts against.
 
         Who wants chance, or an end in so many steps, gets that.
         """
         slots = self.open_slots()
         if self.committing or self.hurried or self.grounds is None or len(slots) != 1:
             return None
-        slot = slots[0]
+        slot, numbers = slots[0], self.recipe_of(slots[0])
+        if numbers.temperature if self.temperature is None else self.temperature:
+            return None
         if slot.name not in self.searches:
-            numbers = self.recipe_of(slot)
-            heated = numbers.temperature if self.temperature is None else self.temperature
-            if numbers.hypotheses < 2 or heated or slot.choices:
+            search = self.grounds.search(self.canvas, slot, numbers, partial(self._view, slot=slot))
+            if search is None:
                 return None
-            evidence = self.grounds.evidence(numbers, self.canvas)
-            if evidence is None:
-                return None
-            seen = partial(self._view, slot=slot)
-            self.searches[slot.name] = self.grounds.search(self.canvas, slot, numbers, evidence, seen)
+            self.searches[slot.name] = search
         return self.searches[slot.name]
 
     def _slot_items(self, slot: Slot) -> list[ForwardItem]:
@@ -390,11 +387,11 @@ class ActiveResponse:
 
     def _tune(self, tuning: Tuning) -> None:
         check_tuning(tuning)
+        self.searches.clear()
         if tuning.temperature is not None:
             self.temperature = tuning.temperature
         if tuning.steps_left is not None:
             self.hurried = True
-            self.searches.clear()
             self._spread(tuning.steps_left)
 
     def _steer(self, steering: Steering, laid: Laid) -> None:

@@ -1,7 +1,8 @@
-"""What was said, read as if it had been written.
+"""What was said, heard by itself and then read as if it had been written.
 
-A request that is heard is written down first. From then on what answers it sees these words in the place of the speech:
-a model that was taught to draw what is written draws what is said as well, however few spoken requests it was taught.
+A request that is heard is written down first, from the sound alone: what is shown beside it does not change the words.
+From then on what answers it sees these words in the place of the speech: a model taught to draw what is written draws what
+is said as well, however few spoken requests it was taught.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,27 +21,39 @@ LayOut = Callable[[Sequence[EncodedTurn], Recipe], Canvas]
 
 @dataclass
 class Hearing:
-    """The canvases of one request as they would be if it had been written.
+    """The canvases of one request: the speech alone, and then as if it had been written.
 
-    turns: as they came; the speech of the last one is what is heard. recipe: that of the slots that see the words.
-    heard: the slot that writes them down.
+    turns: as they came; the speech of the last one is what is heard. listens: the recipe of the slot that writes it
+    down. recipe: that of the slots that see the words.
     """
 
     turns: Sequence[EncodedTurn]
+    listens: Recipe
     recipe: Recipe
-    heard: str
     lay_out: LayOut
     text: TextCodec
     _laid: tuple[str, Canvas] | None = field(default=None, init=False)
 
     def seen(self, canvas: Canvas, slot: Slot) -> Canvas | None:
         """What a pass for `slot` works on; None where that is `canvas` itself: it sees no words, or not yet."""
+        if slot.name == self.heard:
+            return _filled(self._listening, canvas)
         words = self.words(canvas)
         if not words or slot.name not in {numbers.name for numbers in self.recipe.slots}:
             return None
         if self._laid is None or self._laid[0] != words:
             self._laid = words, self.lay_out([*self.turns[:-1], _written(self.turns[-1], words)], self.recipe)
         return _filled(self._laid[1], canvas)
+
+    @property
+    def heard(self) -> str:
+        """The slot that writes down what was said."""
+        return self.listens.slots[0].name
+
+    @cached_property
+    def _listening(self) -> Canvas:
+        spoken = tuple(content for content in self.turns[-1].contents if isinstance(content, EncodedSpeech))
+        return self.lay_out([replace(self.turns[-1], contents=spoken)], self.listens)
 
     @cached_property
     def unprompted(self) -> Canvas:
@@ -58,12 +71,13 @@ def hearing_of(turns: Sequence[EncodedTurn], recipe: Recipe, lay_out: LayOut, te
 
     Speech that says what is written is laid along its words in the answer's own canvas, so it is left there.
     """
-    names = [slot.name for slot in recipe.slots if slot.stands_for_speech]
-    if not names or not any(isinstance(content, EncodedSpeech) for content in turns[-1].contents):
+    places = [place for place, slot in enumerate(recipe.slots) if slot.stands_for_speech]
+    if not places or not any(isinstance(content, EncodedSpeech) for content in turns[-1].contents):
         return None
-    behind = recipe.slots[[slot.name for slot in recipe.slots].index(names[0]) + 1 :]
-    slots = tuple(slot for slot in behind if slot.modality != "speech")
-    return Hearing(turns, replace(recipe, slots=slots), names[0], lay_out, text) if slots else None
+    first = places[0]
+    slots = tuple(slot for slot in recipe.slots[first + 1 :] if slot.modality != "speech")
+    listens = replace(recipe, slots=recipe.slots[first : first + 1])
+    return Hearing(turns, listens, replace(recipe, slots=slots), lay_out, text) if slots else None
 
 
 def _written(turn: EncodedTurn, words: str) -> EncodedTurn:

@@ -100,15 +100,16 @@ class Grounds:
     lay_out: LayOut
     hearing: Hearing | None = None
 
-    def evidence(self, numbers: SlotRecipe, canvas: Canvas) -> Evidence | None:
-        """For one text slot of the recipe; None where there is nothing."""
-        return self._sound() if numbers.stands_for_speech else self._picture(canvas)
-
     def search(
-        self, canvas: Canvas, slot: Slot, numbers: SlotRecipe, evidence: Evidence, seen: Callable[[Canvas], Canvas]
-    ) -> Search:
-        padding = self.model.vocabulary[END_OF_TEXT]
-        return Search(canvas, slot, numbers, evidence, self.model.text, padding, seen)
+        self, canvas: Canvas, slot: Slot, numbers: SlotRecipe, seen: Callable[[Canvas], Canvas]
+    ) -> Search | None:
+        """For one slot of the recipe; None where one answer is enough, or nothing speaks for one or the other."""
+        if numbers.hypotheses < 2 or slot.choices:
+            return None
+        evidence = self._sound() if numbers.stands_for_speech else self._picture(canvas)
+        if evidence is None:
+            return None
+        return Search(canvas, slot, numbers, evidence, self.model.text, self.model.vocabulary[END_OF_TEXT], seen)
 
     def _sound(self) -> Evidence | None:
         spelled, heard = self.model.spelled, [part for part in self._parts() if isinstance(part, EncodedSpeech)]

@@ -28,6 +28,7 @@ from runtime.evaluation.infill import infill_picture, infill_text
 from runtime.evaluation.opened import cache_option, json_option, model_option, opened
 from runtime.evaluation.outside_world import outside
 from runtime.evaluation.picture_checks import Verdict, judge_pictures, summarise
+from runtime.evaluation.spoken_questions import spoken_questions
 from runtime.training.data.drawings import Drawings, Pixels, load_drawings
 from runtime.training.data.scenes import render
 from runtime.training.data.speech import SAMPLE_RATE, Utterance, load_utterances
@@ -191,6 +192,7 @@ TASKS: dict[str, Callable[[ReportCard], None]] = {
     "speech_to_image": ReportCard.speech_to_image,
     "speech_to_text": ReportCard.speech_to_text,
     "image_to_text": ReportCard.image_to_text,
+    "spoken_questions": spoken_questions,
     "follow_up": follow_up,
     "infill_text": infill_text,
     "infill_picture": infill_picture,

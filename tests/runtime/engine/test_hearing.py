@@ -79,12 +79,26 @@ def test_words_that_are_changed_are_seen_changed() -> None:
     assert TEXT.decode(first.token_ids.tolist()) != TEXT.decode(second.token_ids.tolist())
 
 
-def test_speech_and_the_transcript_itself_stay_where_they_are() -> None:
+def test_speech_stays_where_it_is() -> None:
     canvas, hearing = request(SPEECH)
     assert hearing is not None
-    canvas = written_down(canvas, "two dogs")
-    assert hearing.seen(canvas, canvas.slot("speech")) is None
-    assert hearing.seen(canvas, canvas.slot("transcript")) is None
+    assert hearing.seen(written_down(canvas, "two dogs"), canvas.slot("speech")) is None
+
+
+def test_it_is_heard_without_what_is_shown_beside_it_or_was_said_before() -> None:
+    turns = [EncodedTurn("user", ("hello",)), EncodedTurn("assistant", ("hi",)), EncodedTurn("user", (SHOWN, SPEECH))]
+    hearing = hearing_of(turns, RECIPE, lambda turns, recipe: laid(list(turns), recipe), TEXT)
+    canvas = laid(turns, RECIPE)
+    assert hearing is not None
+    slot = canvas.slot("transcript")
+    canvas = canvas.fill(places(slot)[:2], torch.tensor(TEXT.encode("two")[:1] * 2), torch.full((2,), 0.7))
+    seen = hearing.seen(canvas, slot)
+    assert seen is not None
+    alone = laid([EncodedTurn("user", (SPEECH,))], replace(RECIPE, slots=(HEARD,)))
+    assert len(seen) == len(alone) < len(canvas)
+    assert torch.equal(seen.positions, alone.positions)
+    assert torch.equal(seen.tokens_of(seen.slot("transcript")), canvas.tokens_of(slot))
+    assert torch.equal(seen.speech[0].embeddings, SPEECH.embeddings)
 
 
 def test_of_silence_nothing_is_written() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from runtime.engine.active_response import ActiveResponse
@@ -13,8 +14,9 @@ from runtime.engine.edits import Edit
 from runtime.engine.given import GivenText
 from runtime.engine.output import Finished
 from runtime.engine.recipe import Recipe
-from runtime.engine.request import ImagePart
+from runtime.engine.request import ImagePart, SpeechPart
 from runtime.engine.search import AT_ONCE
+from runtime.evaluation.voices import in_silence
 from runtime.executors.executor import ForwardItem
 from tests.support.embedded import Crank, embedded, picture_of, slot_of
 
@@ -137,3 +139,42 @@ def test_a_question_that_no_claim_is_about_is_answered_plainly(shown: ImagePart)
 def response_of(crank: Crank) -> ActiveResponse:
     (response,) = crank.engine._active.values()
     return response
+
+
+def test_a_spoken_question_is_weighed_once_it_is_heard(shown: ImagePart) -> None:
+    crank = Crank()
+    crank.ask("said", "what is this", "text_to_speech", seed=1)
+    sound = slot_of(crank.finished("said"), "speech").speech
+    assert sound is not None
+    spoken = in_silence(SpeechPart(sound.pcm, sound.sample_rate_hz))
+    crank.ask("heard", spoken, "speech_to_text")
+    crank.ask("r", (shown, spoken), "speech_and_image_to_text")
+    words = [slot_of(crank.finished(name), "transcript").text for name in ("heard", "r")]
+    assert words[0] == words[1]  # whatever is shown beside it
+    asked = asking(shown, str(words[0])).finished("r")
+    assert text_of(crank.finished("r")) == text_of(asked)
+
+
+def test_letters_decide_between_words_that_are_as_likely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise says nothing; what its letters are is made up here."""
+    noise = SpeechPart(np.random.default_rng(1).integers(-900, 900, 20_000).astype(np.int16), 16_000)
+    letters = embedded().spelled
+    assert letters is not None
+    told = []
+    for wanted in "abcdefgh":
+        rows = torch.full((60, len(letters.letters)), -9.0)
+        rows[::2, letters.letters.index(wanted)] = rows[1::2, 0] = 0.0
+        monkeypatch.setattr(embedded().backbone, "spell", lambda heard, rows=rows: rows.log_softmax(-1))
+        crank = Crank()
+        crank.ask("r", noise, "speech_to_text")
+        told.append(slot_of(crank.finished("r"), "transcript").text)
+    assert len(set(told)) > 1
+
+
+def test_changed_chance_ends_it_and_back_again_begins_anew(shown: ImagePart) -> None:
+    crank = asking(shown, "describe the picture")
+    crank.turn(2)
+    crank.change("r", Tuning(temperature=0.9))
+    assert not response_of(crank).searches
+    crank.change("r", Tuning(temperature=0.0))
+    assert "on a pink background" in str(text_of(crank.finished("r")))
