@@ -1,8 +1,8 @@
 """What was said, heard by itself and then read as if it had been written.
 
 A request that is heard is written down first, from the sound alone: what is shown beside it does not change the words.
-From then on what answers it sees these words in the place of the speech: a model taught to draw what is written draws what
-is said as well, however few spoken requests it was taught.
+From then on what answers it sees these words in the place of the speech: a model taught to draw what is written draws
+what is said as well, however few spoken requests it was taught.
 """
 
 from collections.abc import Callable, Sequence
