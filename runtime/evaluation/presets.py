@@ -54,7 +54,7 @@ def _side_by_side(*widths: int) -> tuple[Rule, ...]:
     return tuple(Rule("side by side", {"hypotheses": width}) for width in widths)
 
 
-TEXT_RULES = (*_rules(16, (1, 2, 4, 8)), *_side_by_side(2, 4, 8, 20))
+TEXT_RULES = (*_rules(16, (1, 2, 4, 8)), *_side_by_side(2, 4, 8, 20, 32))
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "text_to_image": _rules(100, (2, 4, 6, 8, 12, 16, 24, 48), {"threshold": (0.5, 0.7, 0.9), "entropy_bound": (2.0,)}),
     "speech_to_image": _schedules(24, 1, 2, 4, 8, 12),
