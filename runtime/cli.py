@@ -298,6 +298,7 @@ TRAINING_STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "backbone-pictures": ("runtime.training.backbone", ("pictures",)),
     "backbone-spoken": ("runtime.training.backbone", ("spoken",)),
     "backbone-talking": ("runtime.training.backbone", ("talking",)),
+    "backbone-reading": ("runtime.training.backbone", ("reading",)),
     "package": ("runtime.training.package", ()),
 }
 
@@ -310,7 +311,7 @@ def train(stage: str, arguments: tuple[str, ...]) -> None:
 
     STAGE is `all`, or one of drawings, speech, text, image-tokenizer, pictures, image-decoder, speech-encoder, heard,
     sentences, speech-codec, harmonic-vocoder, speech-codes, backbone-pictures, backbone-spoken, backbone-talking,
-    package, in this order. Each goes on where it was stopped.
+    backbone-reading, package, in this order. Each goes on where it was stopped.
     ARGUMENTS go to the stage itself: `omni train image-tokenizer -- --help` tells which it takes.
     """
     for name in TRAINING_STAGES if stage == "all" else (stage,):

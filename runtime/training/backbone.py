@@ -1,8 +1,9 @@
-"""Train the backbone: `python -m runtime.training.backbone pictures`, then `… spoken`, then `… talking`.
+"""Train the backbone: `python -m runtime.training.backbone pictures`, then `… spoken`, `… talking`, `… reading`.
 
 Stage "pictures" learns to draw and to read, from nothing or on top of an unpacked model; "spoken" goes on from it with
-ears and a voice; "talking" goes on mostly with spoken requests and with questions. Every sample is a whole canvas of
-some recipe, laid out as it will be served, with one masking ratio a slot (a picture hidden entirely is common).
+ears and a voice; "talking" goes on mostly with spoken requests and with questions; "reading" goes on with everything, and
+names what stands in each cell of the pictures it reads. Every sample is a whole canvas of some recipe, laid out as it will
+be served, with one masking ratio a slot (a picture hidden entirely is common).
 """
 
 import math
@@ -25,6 +26,16 @@ from runtime.engine.narration import Narration, narrated, words_of_prompt
 from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedSpeech, EncodedTurn, lay_out
 from runtime.engine.recipe import PROMPT, SPEAKING_RECIPES, TEXT_LENGTH, Recipe
 from runtime.models.backbone import Backbone, BackboneConfig, padding_bias
+from runtime.training.cells import (
+    NOT_NAMED,
+    PREFIX,
+    CellReader,
+    cell_loss,
+    hidden_and_middle,
+    things_in_cells,
+    without_reader,
+)
+from runtime.training.cells import WEIGHT as CELLS_WEIGHT
 from runtime.training.data.fetch import cache_folder
 from runtime.training.digits import SharedDigits, digits_of
 from runtime.training.growth import grown
@@ -72,11 +83,25 @@ TASK_SHARES = {
         "text_to_speech": 0.12,
         "image_to_speech": 0.02,
     },
+    "reading": {
+        "text_to_image": 0.09,
+        "text_and_image_to_image": 0.08,
+        "image_to_text": 0.45,
+        "text_to_text": 0.03,
+        "speech_to_text": 0.12,
+        "speech_to_image": 0.1,
+        "text_to_speech": 0.11,
+        "image_to_speech": 0.02,
+    },
 }
-BEFORE = {"pictures": "finished", "spoken": "pictures", "talking": "spoken"}  # the run each goes on from
-STEPS = {"pictures": 1900, "spoken": 2250, "talking": 500}  # those of version 2, on top of what it was before
-DECAY_FROM = {"pictures": 0.99, "spoken": 0.1, "talking": 0.05}  # share of the run at the full learning rate
-LEARNING_RATES = {"pictures": 0.35, "spoken": 0.35, "talking": 0.15}  # share of the peaks
+# The run each goes on from.
+BEFORE = {"pictures": "finished", "spoken": "pictures", "talking": "spoken", "reading": "talking"}
+# Those of version 2, on top of what it was before; "reading" came after it.
+STEPS = {"pictures": 1900, "spoken": 2250, "talking": 500, "reading": 3000}
+# Share of the run at the full learning rate, and that as a share of the peaks.
+DECAY_FROM = {"pictures": 0.99, "spoken": 0.1, "talking": 0.05, "reading": 0.25}
+LEARNING_RATES = {"pictures": 0.35, "spoken": 0.35, "talking": 0.15, "reading": 0.35}
+NAMES_CELLS = ("reading",)  # the stages that do
 ALL_HIDDEN = {"image": 0.35, "text": 0.5, "speech": 0.5}  # share of the slots that are hidden entirely
 HEARD_SHARES = {"kokoro": 0.35, "hibari": 0.5, "flite": 0.15}  # how often each engine is listened to
 READ_SHARES = (0.4, 0.15, 0.15, 0.15, 0.15)  # of READ_STYLES
@@ -118,8 +143,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Sample:
+    """cells: (100,) what stands in each cell of a picture that is read, where that is known."""
+
     canvas: Canvas
     targets: tuple[Target, ...]
+    cells: Tensor | None = None
 
 
 def masked_share(modality: str, rng: random.Random) -> float:
@@ -266,11 +294,12 @@ class Curriculum:
         scene, codes = self.pool.draw(pool, rng, READ_KINDS)
         found = questions(scene, rng)
         asked = rng.choice([q for q in found if q.about in ("what", "where", "caption")] * 2 + found)
-        answer = asked.answer
+        answer, cells = asked.answer, things_in_cells(scene)
         if rng.random() < UNKNOWN_SHOWN and asked.about in ("what", "where", "caption"):
             codes, answer = self.pool.unknown(rng), UNKNOWN
+            cells = torch.full_like(cells, NOT_NAMED)
         image = EncodedImage(codes.view(GRID, GRID))
-        return self.layouter.sample(user(image, asked.text), recipe, [answer], rng)
+        return replace(self.layouter.sample(user(image, asked.text), recipe, [answer], rng), cells=cells)
 
     def text_to_speech(self, recipe: Recipe, rng: random.Random) -> Sample:
         said = self._said(rng)
@@ -316,10 +345,11 @@ class Curriculum:
         return sample
 
 
-def losses_of(network: Backbone, samples: Sequence[Sample]) -> dict[str, Tensor]:
+def losses_of(network: Backbone, samples: Sequence[Sample], reader: CellReader | None = None) -> dict[str, Tensor]:
     """Mean cross-entropy at the masked positions by modality, each over its own part of the vocabulary.
 
     Ends of text count little: of the one noun that answers a question and the fifteen ends behind it, the noun matters.
+    reader: with one, the cells of the pictures that are read are named as well.
     """
     batch = Batch.of([s.canvas for s in samples])
     embedded = network.embed(batch.token_ids, batch.image_cells, batch.spoken)
@@ -329,8 +359,11 @@ def losses_of(network: Backbone, samples: Sequence[Sample]) -> dict[str, Tensor]
         for (index, start, _), part in zip(batch.speech, projected, strict=True):
             embedded[index, start : start + len(part)] = part
     bias = padding_bias(batch.lengths, batch.token_ids.shape[1], embedded.dtype)
-    hidden = network.hidden(embedded, batch.positions, bias)
+    hidden, middle = hidden_and_middle(network, embedded, batch.positions, bias)
     losses: dict[str, Tensor] = {}
+    named = [sample.cells for sample in samples if sample.cells is not None]
+    if reader is not None and len(named) == len(samples):
+        losses["cells"] = CELLS_WEIGHT * cell_loss(reader, middle, batch.image_cells, torch.stack(named))
     for modality in ("image", "text", "speech"):
         targets = [(i, t) for i, s in enumerate(samples) for t in s.targets if t.slot.modality == modality]
         if not sum(len(t.tokens) for _, t in targets):
@@ -406,7 +439,8 @@ def main(stage: str, cache: Path, steps: int | None, threads: int, decay_from: f
     before = cache / "runs" / f"backbone_{BEFORE[stage]}" / "checkpoint.pt"
     hears = stage != "pictures"
     if hears or before.exists():  # pictures may be learned from nothing
-        network.load_state_dict(taken_over(torch.load(before, weights_only=True)["network"], network, vocabulary))
+        saved = without_reader(torch.load(before, weights_only=True)["network"])
+        network.load_state_dict(taken_over(saved, network, vocabulary))
     if hears:
         network.model.audio_model.model.load_state_dict(load_speech_encoder(cache).state_dict())
     heard = load_heard(cache) if hears else []
@@ -415,6 +449,9 @@ def main(stage: str, cache: Path, steps: int | None, threads: int, decay_from: f
     pool = load_pool(cache)
     add_requested(pool, (utterance.scene for utterance in heard if utterance.scene is not None), cache)
     curriculum = Curriculum(Layouter(vocabulary, codec), pool, heard, spoken)
+    reader = CellReader(network.config.hidden_size) if stage in NAMES_CELLS else None
+    if reader is not None:
+        network.add_module(PREFIX.rstrip("."), reader)
     optimizers = optimizers_of(network, vocabulary, LEARNING_RATES[stage])
     run = TrainingRun(
         cache / "runs" / f"backbone_{stage}",
@@ -432,7 +469,7 @@ def main(stage: str, cache: Path, steps: int | None, threads: int, decay_from: f
         task = rng.choices(list(tasks), list(tasks.values()))[0]
         samples = [curriculum.sample(task, rng) for _ in range(BATCH)]
         with in_training_precision():
-            losses = losses_of(network, samples)
+            losses = losses_of(network, samples, reader)
         named = {f"{task} {modality}": loss for modality, loss in losses.items()}
         return {"loss": torch.stack(list(losses.values())).sum()} | named
 

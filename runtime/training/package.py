@@ -11,6 +11,7 @@ from runtime.engine.model_file import Claim, Explained, Spelled, Unsure
 from runtime.engine.recipe import EMBEDDED_RECIPES
 from runtime.models.backbone import Backbone
 from runtime.training.backbone import backbone_config, vocabulary_of
+from runtime.training.cells import without_reader
 from runtime.training.data.fetch import cache_folder
 from runtime.training.data.scenes import CANVAS
 from runtime.training.image_tokenizer import load_image_tokenizer
@@ -43,13 +44,13 @@ EXPLAINED = Explained(
 SPELLED = Spelled(LETTERS, weight=0.4, tempo=0.8)
 
 
-def trained_model(cache: Path, stage: str = "talking") -> OmniModel:
+def trained_model(cache: Path, stage: str = "reading") -> OmniModel:
     """The model as the runs in the cache left it."""
     codec = text_codec(cache)
     vocabulary = vocabulary_of(codec)
     backbone = Backbone(backbone_config(vocabulary), SPEECH_CONFIG)
     saved = torch.load(cache / "runs" / f"backbone_{stage}" / "checkpoint.pt", weights_only=True)
-    backbone.load_state_dict(saved["network"])
+    backbone.load_state_dict(without_reader(saved["network"]))
     return OmniModel(
         name="omni-embedded-v2",
         backbone=backbone.eval(),
@@ -74,7 +75,7 @@ def decoder_run(cache: Path) -> str:
 @click.command()
 @click.option("--cache", type=click.Path(path_type=Path), default=cache_folder, show_default="the training cache")
 @click.option("--out", type=click.Path(path_type=Path), default=EMBEDDED, show_default="the package's own folder")
-@click.option("--stage", default="talking", show_default=True, help="the backbone run to take")
+@click.option("--stage", default="reading", show_default=True, help="the backbone run to take")
 def main(cache: Path, out: Path, stage: str) -> None:
     """Write the model folder."""
     save_model(trained_model(cache, stage), out, SPEECH_CONFIG)

@@ -31,6 +31,7 @@ ARGUMENTS = {
     "harmonic-vocoder": STEPS,
     "backbone-spoken": STEPS,
     "backbone-talking": STEPS,
+    "backbone-reading": STEPS,
 }
 LACKING = [program for program in ("npm", "rsvg-convert", "flite") if shutil.which(program) is None]
 
