@@ -1,9 +1,9 @@
 """Train the backbone: `python -m runtime.training.backbone pictures`, then `… spoken`, `… talking`, `… reading`.
 
-Stage "pictures" learns to draw and to read, from nothing or on top of an unpacked model; "spoken" goes on from it with
-ears and a voice; "talking" goes on mostly with spoken requests and with questions; "reading" goes on with everything, and
-names what stands in each cell of the pictures it reads. Every sample is a whole canvas of some recipe, laid out as it will
-be served, with one masking ratio a slot (a picture hidden entirely is common).
+Stage "pictures" learns to draw and to read, from nothing or on top of an unpacked model; "spoken" goes on from it
+with ears and a voice; "talking" goes on mostly with spoken requests and with questions; "reading" goes on with all, and
+names what stands in each cell of the pictures it reads. Every sample is a whole canvas of some recipe, laid out as it
+will be served, with one masking ratio a slot (a picture hidden entirely is common).
 """
 
 import math
