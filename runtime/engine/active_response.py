@@ -232,6 +232,8 @@ class ActiveResponse:
             search.advance(scores)
             self.canvas = search.canvas
             self.slot_steps[search.slot.name] += 1
+            if not self.canvas.num_masked(search.slot):  # what it weighed is large, and answers are kept for a while
+                del self.searches[search.slot.name]
         else:
             self._fill(iter(scores), vocabulary)
         if self.narrator is not None:

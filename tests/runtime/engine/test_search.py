@@ -1,5 +1,7 @@
 """Answers tried side by side by the embedded model: about pictures it draws itself, and about what it hears."""
 
+import gc
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -60,6 +62,17 @@ def test_a_few_passes_at_most_are_run_in_a_step(shown: ImagePart, monkeypatch: p
     assert len(passes) == finished.steps
     assert max(passes) == AT_ONCE
     assert sum(finished.unmasked_per_step) == slot_of(finished, "text").tokens.size
+
+
+def test_nothing_of_it_is_kept_with_the_answer(shown: ImagePart) -> None:
+    crank = asking(shown)
+    crank.turn(1)
+    response = response_of(crank)
+    search = weakref.ref(next(iter(response.searches.values())))
+    crank.finished("r")
+    assert not response.searches
+    gc.collect()
+    assert search() is None
 
 
 def test_what_is_sure_takes_a_step(shown: ImagePart) -> None:
