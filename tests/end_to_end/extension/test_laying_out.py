@@ -14,6 +14,7 @@ from tests.support.answers import (
     SAMPLES_PER_MS,
     answered,
     background,
+    done,
     of,
     picture_of,
     sound_of,
@@ -97,3 +98,24 @@ def test_a_picture_that_was_shown_is_answered_with_the_next_turn(client: WireCli
         client.say("what is the background color?")
         told.append(client.answer(output_modalities=["text"])["output"][0]["content"][0]["text"])
     assert told[0] != told[1]
+
+
+def test_answers_tried_side_by_side_find_what_one_way_does_not(client: WireClient) -> None:
+    """About a picture that the model drew itself: the sure words first, the thing last, held against the picture."""
+    drawn = answered(client, "draw a snake to the left of an apple on a pink background", output=["image"], seed=2)
+    url = f"data:image/png;base64,{base64.b64encode(encode_png(picture_of(client, drawn))).decode()}"
+    shown = {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": url}]}
+    told = {}
+    for ways in (1, 32):
+        question = {"type": "input_text", "text": "what is to the left of the apple?"}
+        response = {
+            "conversation": "none",
+            "input": [{**shown, "content": [*shown["content"], question]}],
+            "omni": {"seed": 3, "output": ["text"], "generation": {"text": {"hypotheses": ways}}},
+        }
+        created = client.ask({"type": "response.create", "response": response}, "omni.canvas.created")
+        answer = str(created["response_id"])
+        assert done(client, answer)["status"] == "completed"
+        told[ways] = words_of(client, answer), of(client, answer, "omni.progress")[-1]["step"]
+    assert told[32][0] == "snake" != told[1][0]
+    assert told[32][1] > told[1][1]
