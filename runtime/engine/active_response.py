@@ -66,7 +66,7 @@ class ActiveResponse:
     guesses: the likeliest tokens of each slot at its last step. revised: (canvas length,) what was opened again by a
     doubt, which happens to a position once. temperature: where not that of the recipe.
     reuses: what passes may leave out, by slot and whether the prompt is there.
-    committing: fill all that is left in the next step. hurried: somebody said how many steps are left.
+    committing: fill all that is left in the next step.
     reseeded: the seed chance goes on from, where not the request's. steered: the canvas of other turns, laid out, and
     the bound by which it is weighed before the next step what of the slots stays.
     narrator: lays speech along its words, of a model that knows how long these last. hearing: how what was said is read
@@ -88,7 +88,6 @@ class ActiveResponse:
     served_s: float = 0.0
     last_served: int = 0
     committing: bool = False
-    hurried: bool = False
     slot_steps: Counter[str] = field(default_factory=Counter)
     allowances: dict[str, int] = field(default_factory=dict)
     temperature: float | None = None
@@ -188,16 +187,22 @@ class ActiveResponse:
             self.searches[slot.name] = search
         return self.searches[slot.name]
 
+    @property
+    def hurried(self) -> bool:
+        """Whether somebody said how many steps are left."""
+        return any(isinstance(d.change, Tuning) and d.change.steps_left is not None for d in self.changes)
+
     def _slot_items(self, slot: Slot) -> list[ForwardItem]:
-        written = None if self.hearing is None else self.hearing.seen(self.canvas, slot)
         items = [self._item(slot, self._view(self.canvas, slot), prompted=True)]
         if self.recipe_of(slot).guidance_scale and self.unprompted is not None:
-            if self.hearing is None or written is None:
-                unprompted = self._seen(carried(self.canvas, slot, self.unprompted))
-            else:
-                unprompted = carried(self.canvas, slot, self.hearing.unprompted)
-            items.append(self._item(slot, unprompted, prompted=False))
+            items.append(self._item(slot, self._unprompted(slot, self.unprompted), prompted=False))
         return items
+
+    def _unprompted(self, slot: Slot, nothing_said: Canvas) -> Canvas:
+        """What guidance compares with; of a slot that reads what was said, laid out as what it reads is."""
+        if self.hearing is not None and self.hearing.reads(self.canvas, slot):
+            return carried(self.canvas, slot, self.hearing.unprompted)
+        return self._seen(carried(self.canvas, slot, nothing_said))
 
     def _item(self, slot: Slot, canvas: Canvas, *, prompted: bool) -> ForwardItem:
         """A pass over `canvas`, which has the slot somewhere, for what of it is open."""
@@ -393,7 +398,6 @@ class ActiveResponse:
         if tuning.temperature is not None:
             self.temperature = tuning.temperature
         if tuning.steps_left is not None:
-            self.hurried = True
             self._spread(tuning.steps_left)
 
     def _steer(self, steering: Steering, laid: Laid) -> None:

@@ -38,12 +38,16 @@ class Hearing:
         """What a pass for `slot` works on; None where that is `canvas` itself: it sees no words, or not yet."""
         if slot.name == self.heard:
             return _filled(self._listening, canvas)
-        words = self.words(canvas)
-        if not words or slot.name not in {numbers.name for numbers in self.recipe.slots}:
+        if not self.reads(canvas, slot):
             return None
+        words = self.words(canvas)
         if self._laid is None or self._laid[0] != words:
             self._laid = words, self.lay_out([*self.turns[:-1], _written(self.turns[-1], words)], self.recipe)
         return _filled(self._laid[1], canvas)
+
+    def reads(self, canvas: Canvas, slot: Slot) -> bool:
+        """Whether a slot sees the words, and they are known."""
+        return bool(self.words(canvas)) and slot.name in {numbers.name for numbers in self.recipe.slots}
 
     @property
     def heard(self) -> str:

@@ -61,7 +61,8 @@ class SlotRecipe:
     unsure: said instead of an answer that is not worth `unsure_margin` nats a token more, by the first step of a text
         slot nothing of which is given; "" is off.
     hypotheses: so many answers of a text slot are tried side by side where something can be held against them, and the
-        one is taken that best explains what was given (`runtime.engine.search`); 1 is off. It takes the steps it needs.
+        one is taken that best explains what was given (`runtime.engine.search`); 1 is off, as it is for a slot that is
+        guided or sampled. It takes the steps it needs.
     says: whose words a speech slot says and along which it lies: PROMPT, what the user wrote, or the name of an earlier
         text slot. None: it says what it likes.
     recorded: of a slot that keeps a part of a given recording, where its words lie in it.

@@ -104,7 +104,7 @@ class Grounds:
         self, canvas: Canvas, slot: Slot, numbers: SlotRecipe, seen: Callable[[Canvas], Canvas]
     ) -> Search | None:
         """For one slot of the recipe; None where one answer is enough, or nothing speaks for one or the other."""
-        if numbers.hypotheses < 2 or slot.choices:
+        if numbers.hypotheses < 2 or numbers.guidance_scale or slot.choices:
             return None
         evidence = self._sound() if numbers.stands_for_speech else self._picture(canvas)
         if evidence is None:

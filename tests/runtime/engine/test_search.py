@@ -191,3 +191,16 @@ def test_changed_chance_ends_it_and_back_again_begins_anew(shown: ImagePart) -> 
     assert not response_of(crank).searches
     crank.change("r", Tuning(temperature=0.0))
     assert "on a pink background" in str(text_of(crank.finished("r")))
+
+
+def test_a_guided_transcript_is_heard_one_way(shown: ImagePart) -> None:
+    """Guidance compares with nothing said, which has no words to be read."""
+    noise = SpeechPart(np.random.default_rng(1).integers(-900, 900, 20_000).astype(np.int16), 16_000)
+    recipe = embedded().recipes["speech_and_image_to_text"]
+    heard, reply = recipe.slots
+    guided = replace(recipe, slots=(replace(heard, guidance_scale=1.0), replace(reply, guidance_scale=1.0)))
+    crank = Crank()
+    crank.ask("r", (shown, noise), guided)
+    crank.turn(1)
+    assert not response_of(crank).searches
+    assert crank.finished("r").status == "completed"
