@@ -18,7 +18,7 @@ from runtime.codecs.text import TextCodec
 from runtime.diffusion.canvas import Canvas
 from runtime.engine.hearing import LayOut
 from runtime.engine.model_file import ANSWER, PLACE, Claim
-from runtime.engine.prompt import NOTHING_SAID, EncodedImage, EncodedTurn
+from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedTurn
 from runtime.engine.recipe import Recipe
 from runtime.executors.executor import ForwardItem
 
@@ -34,7 +34,7 @@ class Evidence(Protocol):
     def weight(self) -> float: ...
 
     def gains(self, texts: Sequence[str]) -> Asking:
-        """Log-likelihood of what was given under each text, less that under none."""
+        """Log-likelihood of what was given under each text, less what is the same for all of them."""
         ...
 
 
@@ -72,10 +72,10 @@ class Drawing:
     text: TextCodec
 
     def gains(self, texts: Sequence[str]) -> Asking:
-        """By the request that explains the picture best."""
+        """Under the request that explains the picture best, less that under nothing said."""
         told = yield from self._told(texts[0])
         requests = [filled(request, told | {ANSWER: text}) for text in texts for request in self.requests]
-        nothing, *others = yield from self._log_likelihoods(["", *requests])
+        nothing, *others = yield from self._log_likelihoods([NOTHING_SAID, *map(_asking, requests)])
         num = len(self.requests)
         return [max(others[i : i + num]) - nothing for i in range(0, len(others), num)]
 
@@ -87,14 +87,15 @@ class Drawing:
         ways = [dict(zip(asked, way, strict=True)) for way in product(*answers)]
         if len(ways) == 1:
             return ways[0]
-        likely = yield from self._log_likelihoods([filled(self.requests[0], way | {ANSWER: text}) for way in ways])
+        requests = [filled(self.requests[0], way | {ANSWER: text}) for way in ways]
+        likely = yield from self._log_likelihoods([_asking(request) for request in requests])
         return max(zip(likely, ways, strict=True), key=lambda found: found[0])[1]
 
     def _answers(self, asked: Sequence[str]) -> Generator[list[ForwardItem], list[Tensor], list[list[str]]]:
         """The model's own at first sight, several where it is not sure."""
         if not asked:
             return []
-        canvases = [self.lay_out([EncodedTurn("user", (self.shown, question))], self.reads) for question in asked]
+        canvases = [self.lay_out(_asking(self.shown, question), self.reads) for question in asked]
         scores = yield [_whole(canvas) for canvas in canvases]
         return [self._likely(canvas, table) for canvas, table in zip(canvases, scores, strict=True)]
 
@@ -110,12 +111,17 @@ class Drawing:
             texts.append(self.text.decode(canvas.fill(places, columns, torch.ones(slot.length)).said(slot).tolist()))
         return texts
 
-    def _log_likelihoods(self, requests: Sequence[str]) -> Generator[list[ForwardItem], list[Tensor], list[float]]:
+    def _log_likelihoods(
+        self, conversations: Sequence[Sequence[EncodedTurn]]
+    ) -> Generator[list[ForwardItem], list[Tensor], list[float]]:
         """Of the picture after each of them, of all its codes at once."""
-        turns = [(EncodedTurn("user", (request,)),) if request else NOTHING_SAID for request in requests]
-        scores = yield [_whole(self.lay_out(asked, self.draws)) for asked in turns]
+        scores = yield [_whole(self.lay_out(turns, self.draws)) for turns in conversations]
         codes = self.shown.codes.flatten()[:, None]
         return [float(table.float().log_softmax(-1).gather(-1, codes).sum()) for table in scores]
+
+
+def _asking(*contents: Content) -> tuple[EncodedTurn, ...]:
+    return (EncodedTurn("user", contents),)
 
 
 def filled(request: str, told: Mapping[str, str]) -> str:
@@ -126,7 +132,7 @@ def filled(request: str, told: Mapping[str, str]) -> str:
 def claimed(question: str, claims: Sequence[Claim]) -> tuple[str, ...]:
     """The requests to draw that an answer to the question makes, {answer} and perhaps {a question} in them still.
 
-    None where no claim is about it.
+    None of them where no claim is about it.
     """
     for claim in claims:
         if found := re.fullmatch(claim.asked, question.strip().lower()):

@@ -6,12 +6,12 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from runtime.engine.request import ImagePart
+from runtime.engine.request import ImagePart, SpeechPart
 from runtime.evaluation.answers import slot_of
 from runtime.evaluation.figures import share
 from runtime.training.data.drawings import DRAWN_STYLE
 from runtime.training.data.scenes import render
-from runtime.training.data.speech import Utterance, load_utterances, plain_text
+from runtime.training.data.speech import SAMPLE_RATE, Utterance, load_utterances, plain_text
 from runtime.training.world import Question, Scene, questions, random_scene
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ TRIES = 5000  # scenes that are looked at for one that a question fits
 
 def spoken_questions(card: ReportCard) -> None:
     """How often the answer is right, and how often it was asked what was understood."""
-    from runtime.evaluation.report_card import speech_part
-
     utterances = load_utterances("test_held_out_voices", card.cache)
     asked = list(asked_about(utterances, random.Random(6)))[: card.num]
-    turns = [(ImagePart(render(scene, card.drawings, DRAWN_STYLE)), speech_part(said)) for said, scene, _ in asked]
+    turns = [
+        (ImagePart(render(scene, card.drawings, DRAWN_STYLE)), SpeechPart(said.pcm, SAMPLE_RATE))
+        for said, scene, _ in asked
+    ]
     answers = card.ask("speech_and_image_to_text", turns)
     both = list(zip(asked, answers, strict=True))
     right = [slot_of(answer, "text").text == question.answer for (_, _, question), answer in both]

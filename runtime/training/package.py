@@ -52,7 +52,7 @@ def trained_model(cache: Path, stage: str = "reading") -> OmniModel:
     saved = torch.load(cache / "runs" / f"backbone_{stage}" / "checkpoint.pt", weights_only=True)
     backbone.load_state_dict(without_reader(saved["network"]))
     return OmniModel(
-        name="omni-embedded-v2",
+        name="omni-embedded-v3",
         backbone=backbone.eval(),
         image_tokenizer=load_image_tokenizer(cache, decoder_run(cache)),
         vocabulary=vocabulary,

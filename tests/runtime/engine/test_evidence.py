@@ -129,5 +129,7 @@ def test_what_is_asked_besides_is_answered_as_explains_the_picture() -> None:
     said = drawing("draw {answer} {how many?}")
     answers, _ = answered(said._answers(["how many?"]))
     assert told["how many?"] in answers[0]
-    likely, _ = answered(said._log_likelihoods([f"draw cat {number}" for number in answers[0]]))
+    likely, _ = answered(
+        said._log_likelihoods([[EncodedTurn("user", (f"draw cat {number}",))] for number in answers[0]])
+    )
     assert told["how many?"] == answers[0][likely.index(max(likely))]

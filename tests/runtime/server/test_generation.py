@@ -107,6 +107,8 @@ def test_what_the_model_has() -> None:
     check_generation(MODEL, settings.DEFAULT_OMNI, "session.omni")
     wanted = OmniSettings(recipe="captioning", generation={"speech": SlotSettings(), "image": SlotSettings()})
     check_generation(SPEAKING_MODEL, wanted, "session.omni")
+    with pytest.raises(ProtocolError):  # it is the model that has it
+        check_generation(MODEL, wanted, "session.omni")
 
 
 @pytest.mark.parametrize(
