@@ -119,6 +119,7 @@ def card_of(model: OmniModel) -> ModelCard:
         PictureShape(side, side, columns, rows, fixed=bool(model.backbone.config.image_grid)),
         max_turns=max_turns,
         speech_code_ms=1000 / model.voice.codes_per_second if model.voice is not None else None,
+        follow_ups=model.follow_ups,
     )
 
 

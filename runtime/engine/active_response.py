@@ -32,6 +32,7 @@ from runtime.engine.changes import (
 )
 from runtime.engine.edits import EditError
 from runtime.engine.engine import Sink
+from runtime.engine.grounds import Grounds
 from runtime.engine.hearing import Hearing
 from runtime.engine.narration import Narrator
 from runtime.engine.output import SlotState, Usage
@@ -41,7 +42,7 @@ from runtime.engine.recipe import Recipe, SlotRecipe
 from runtime.engine.request import GenerationRequest
 from runtime.engine.reuse import CanvasReuse
 from runtime.engine.scheduler import PATIENCE_S
-from runtime.engine.search import Grounds, Search
+from runtime.engine.search import Search
 from runtime.engine.steering import Laid, Weighing, carried_over
 from runtime.executors.executor import ForwardItem
 
@@ -202,7 +203,8 @@ class ActiveResponse:
         """What guidance compares with; of a slot that reads what was said, laid out as what it reads is."""
         if self.hearing is not None and self.hearing.reads(self.canvas, slot):
             return carried(self.canvas, slot, self.hearing.unprompted)
-        return self._seen(carried(self.canvas, slot, nothing_said))
+        unprompted = carried(self.canvas, slot, nothing_said)
+        return unprompted if slot.modality == "speech" else self._seen(unprompted)
 
     def _item(self, slot: Slot, canvas: Canvas, *, prompted: bool) -> ForwardItem:
         """A pass over `canvas`, which has the slot somewhere, for what of it is open."""

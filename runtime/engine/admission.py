@@ -21,6 +21,7 @@ from runtime.diffusion.mask_schedule import Schedule
 from runtime.diffusion.reference import ReferenceDecoding
 from runtime.engine import edits
 from runtime.engine.given import Encoders, Given, GivenSpeech, GivenText, as_edits, num_positions, without_ends
+from runtime.engine.grounds import Grounds
 from runtime.engine.hearing import Hearing, hearing_of
 from runtime.engine.model import OmniModel
 from runtime.engine.preview import grid
@@ -29,7 +30,6 @@ from runtime.engine.recipe import PROMPT, Recipe, SlotRecipe
 from runtime.engine.reference import ReferencePrompt
 from runtime.engine.reference_response import UNCHANGEABLE, reference_rule, shown_canvas
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
-from runtime.engine.search import Grounds
 from runtime.engine.steering import Laid
 from runtime.engine.truncation import truncated
 

@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from runtime.codecs.text import TextCodec
 from runtime.diffusion.canvas import Canvas
 from runtime.engine.hearing import LayOut
-from runtime.engine.model_file import ANSWER, PLACE, Claim
 from runtime.engine.prompt import NOTHING_SAID, Content, EncodedImage, EncodedTurn
 from runtime.engine.recipe import Recipe
+from runtime.engine.rules import ANSWER, PLACE, Claim, asked_as
 from runtime.executors.executor import ForwardItem
 
 Asking = Generator[list[ForwardItem], list[Tensor], list[float]]  # yields passes, takes their scores
@@ -75,7 +75,7 @@ class Drawing:
         """Under the request that explains the picture best, less that under nothing said."""
         told = yield from self._told(texts[0])
         requests = [filled(request, told | {ANSWER: text}) for text in texts for request in self.requests]
-        nothing, *others = yield from self._log_likelihoods([NOTHING_SAID, *map(_asking, requests)])
+        nothing, *others = yield from self._log_likelihoods([NOTHING_SAID, *map(asking, requests)])
         num = len(self.requests)
         return [max(others[i : i + num]) - nothing for i in range(0, len(others), num)]
 
@@ -88,14 +88,14 @@ class Drawing:
         if len(ways) == 1:
             return ways[0]
         requests = [filled(self.requests[0], way | {ANSWER: text}) for way in ways]
-        likely = yield from self._log_likelihoods([_asking(request) for request in requests])
+        likely = yield from self._log_likelihoods([asking(request) for request in requests])
         return max(zip(likely, ways, strict=True), key=lambda found: found[0])[1]
 
     def _answers(self, asked: Sequence[str]) -> Generator[list[ForwardItem], list[Tensor], list[list[str]]]:
         """The model's own at first sight, several where it is not sure."""
         if not asked:
             return []
-        canvases = [self.lay_out(_asking(self.shown, question), self.reads) for question in asked]
+        canvases = [self.lay_out(asking(self.shown, question), self.reads) for question in asked]
         scores = yield [_whole(canvas) for canvas in canvases]
         return [self._likely(canvas, table) for canvas, table in zip(canvases, scores, strict=True)]
 
@@ -120,7 +120,7 @@ class Drawing:
         return [float(table.float().log_softmax(-1).gather(-1, codes).sum()) for table in scores]
 
 
-def _asking(*contents: Content) -> tuple[EncodedTurn, ...]:
+def asking(*contents: Content) -> tuple[EncodedTurn, ...]:
     return (EncodedTurn("user", contents),)
 
 
@@ -135,7 +135,7 @@ def claimed(question: str, claims: Sequence[Claim]) -> tuple[str, ...]:
     None of them where no claim is about it.
     """
     for claim in claims:
-        if found := re.fullmatch(claim.asked, question.strip().lower()):
+        if found := asked_as(claim.asked, question):
             return tuple(filled(request, _Groups(found)) for request in claim.drawn)
     return ()
 

@@ -14,11 +14,12 @@ from runtime.codecs.speech_stream import StreamingSpeechDecoder
 from runtime.codecs.text import TextCodec
 from runtime.codecs.vocabulary import Vocabulary
 from runtime.engine.blueprint import Blueprint, NetworkPart
-from runtime.engine.model_file import BackboneSource, Explained, ModelFile, NetworkSource, Parts, Spelled, Unsure
+from runtime.engine.model_file import BackboneSource, ModelFile, NetworkSource, Parts
 from runtime.engine.narration import Narrator, Timing
 from runtime.engine.preview import Voice
 from runtime.engine.prompt import COMPACT_CHAT, PUBLISHED_CHAT, REFERENCE_CHAT, ChatStyle
 from runtime.engine.recipe import EMBEDDED_RECIPES, PUBLISHED_RECIPES, SPEAKING_RECIPES, Fidelity, Recipe
+from runtime.engine.rules import Explained, FollowUps, Spelled, Unsure
 from runtime.models.backbone import Backbone
 from runtime.models.checkpoints import CheckpointError, refuse, save_weights, write_tensors
 from runtime.models.compact_voice import CompactVoice
@@ -42,7 +43,8 @@ class OmniModel:
     speech_tokenizer: what makes speech codes of clips, if it has one; answering takes none.
     fidelity: "reference" answers exactly as the published code does, habits and all.
     unsure: what the recipes say where it does not know; they are told it when the model is loaded.
-    explained, spelled: what answers about pictures, and what is heard, are held against.
+    explained, spelled: what answers about pictures, and what is heard, are held against. follow_ups: how wishes about
+    the last picture are put in full.
     """
 
     name: str
@@ -62,6 +64,7 @@ class OmniModel:
     unsure: Unsure | None = None
     explained: Explained | None = None
     spelled: Spelled | None = None
+    follow_ups: FollowUps | None = None
 
     @property
     def narrator(self) -> Narrator | None:
@@ -112,6 +115,7 @@ def load_model(path: Path = EMBEDDED, device: str = "cpu") -> OmniModel:
         unsure=file.unsure,
         explained=file.explained,
         spelled=file.spelled,
+        follow_ups=file.follow_ups,
     )
 
 
@@ -232,6 +236,7 @@ def save_model(model: OmniModel, folder: Path, speech_encoder: SpeechEncoderConf
         unsure=model.unsure,
         explained=model.explained,
         spelled=model.spelled,
+        follow_ups=model.follow_ups,
     )
     (folder / MODEL_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
     model.text.save(folder / TEXT_FILE)

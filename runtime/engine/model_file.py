@@ -3,19 +3,18 @@ fields."""
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from runtime.codecs.vocabulary import Vocabulary
 from runtime.engine.recipe import Fidelity
+from runtime.engine.rules import Explained, FollowUps, Spelled, Unsure
 from runtime.models.config_files import checked, read_fields
 from runtime.models.hub import hub_folder
 from runtime.models.weight_files import INDEX, CheckpointError
 
 MODEL_FILES = ("model.json", "model.yaml", "model.yml")
-ANSWER = "answer"
-PLACE = re.compile(r"{([^{}]*)}")  # in a claim: {answer}, {1}, {a question}
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -64,72 +63,13 @@ class ImageSizes(msgspec.Struct, frozen=True):
     answer: int
 
 
-class Unsure(msgspec.Struct, frozen=True):
-    """What the text slots of some recipes say instead of an answer that is not worth `margin` nats a token more."""
-
-    says: str
-    margin: float
-    recipes: tuple[str, ...]
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """asked: a question, as a regular expression. drawn: requests that a right answer to it would make.
-
-    In them stand {answer}, {1} for the first group of `asked`, and {any question} for the model's answer to that.
-    """
-
-    asked: str
-    drawn: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        try:
-            num_groups = re.compile(self.asked).groups
-        except re.error as error:
-            raise ValueError(f"{self.asked!r} is no regular expression ({error})") from error
-        if not self.drawn:
-            raise ValueError(f"nothing would be drawn of an answer to {self.asked!r}; name a request at least")
-        for request in self.drawn:
-            places = PLACE.findall(request)
-            if ANSWER not in places:
-                raise ValueError(f"{request!r} has no place for the answer; write {{{ANSWER}}} where it stands")
-            missing = [place for place in places if place.isdigit() and not 1 <= int(place) <= num_groups]
-            if missing:
-                raise ValueError(f"{request!r} asks for group {missing[0]}; {self.asked!r} has {num_groups}")
-
-
-class Explained(msgspec.Struct, frozen=True):
-    """How an answer about a picture is held against the picture: by how likely it would be drawn so.
-
-    claims: what is asked, and what request to draw an answer makes. recipes: those with such answers. reads, draws: the
-    recipes that ask about a picture and that draw one. weight: of a nat, beside one of the answer's own.
-    """
-
-    claims: tuple[Claim, ...]
-    recipes: tuple[str, ...]
-    weight: float
-    reads: str = "image_to_text"
-    draws: str = "text_to_image"
-
-
-class Spelled(msgspec.Struct, frozen=True):
-    """How what is heard is held against the sound. letters: of the speech encoder's CTC head, its blank first.
-
-    weight: of a nat, beside one of the transcript's own. tempo: at which the sound is spelled; slower than it was said,
-    no two letters fall into one row.
-    """
-
-    letters: str
-    weight: float
-    tempo: Annotated[float, msgspec.Meta(ge=0.25, le=4.0)] = 1.0
-
-
 class ModelFile(msgspec.Struct, frozen=True):
     """What the file holds.
 
     image_size_px: one number for both. speech_level: RMS speech is brought to, null for as it comes.
     dtype: of the backbone; the codecs' networks are float32 unless their part says otherwise.
     unsure: what is said where the model does not know, as it suits these weights. explained, spelled: what answers are
-    held against.
+    held against. follow_ups: how wishes about the last picture are put in full.
     """
 
     name: str
@@ -142,6 +82,7 @@ class ModelFile(msgspec.Struct, frozen=True):
     unsure: Unsure | None = None
     explained: Explained | None = None
     spelled: Spelled | None = None
+    follow_ups: FollowUps | None = None
 
     @property
     def ids(self) -> Vocabulary:

@@ -5,21 +5,16 @@ served in between.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
 from runtime.codecs.text import TextCodec
-from runtime.codecs.vocabulary import END_OF_TEXT
 from runtime.diffusion.beam import Beam
 from runtime.diffusion.canvas import Canvas, Slot
 from runtime.diffusion.choice import unsure
 from runtime.diffusion.denoise import allowed, masked_positions
-from runtime.engine.evidence import Drawing, Evidence, Spelling, claimed
-from runtime.engine.hearing import Hearing, LayOut
-from runtime.engine.model import OmniModel
-from runtime.engine.prompt import Content, EncodedImage, EncodedSpeech, EncodedTurn
-from runtime.engine.recipe import Recipe, SlotRecipe
+from runtime.engine.evidence import Evidence
+from runtime.engine.recipe import SlotRecipe
 from runtime.executors.executor import ForwardItem
 
 AT_ONCE = 8  # passes of a step
@@ -85,51 +80,3 @@ class Search:
         seen = self._seen(canvas)
         rows = masked_positions(canvas, self.slot) - self.slot.start + seen.slot(self.slot.name).start
         return ForwardItem(seen, rows, self.slot.vocabulary)
-
-
-@dataclass(frozen=True)
-class Grounds:
-    """What the texts of an answer can be held against.
-
-    turns: what is answered, encoded. hearing: how what was said is read once it is written down.
-    """
-
-    model: OmniModel
-    turns: Sequence[EncodedTurn]
-    recipe: Recipe
-    lay_out: LayOut
-    hearing: Hearing | None = None
-
-    def search(
-        self, canvas: Canvas, slot: Slot, numbers: SlotRecipe, seen: Callable[[Canvas], Canvas]
-    ) -> Search | None:
-        """For one slot of the recipe; None where one answer is enough, or nothing speaks for one or the other."""
-        if numbers.hypotheses < 2 or numbers.guidance_scale or slot.choices:
-            return None
-        evidence = self._sound() if numbers.stands_for_speech else self._picture(canvas)
-        if evidence is None:
-            return None
-        return Search(canvas, slot, numbers, evidence, self.model.text, self.model.vocabulary[END_OF_TEXT], seen)
-
-    def _sound(self) -> Evidence | None:
-        spelled, heard = self.model.spelled, [part for part in self._parts() if isinstance(part, EncodedSpeech)]
-        if spelled is None or not heard or heard[-1].letters is None:
-            return None
-        return Spelling(heard[-1].letters, spelled.letters, spelled.weight)
-
-    def _picture(self, canvas: Canvas) -> Evidence | None:
-        explained, shown = self.model.explained, [part for part in self._parts() if isinstance(part, EncodedImage)]
-        if explained is None or not shown or self.recipe.name not in explained.recipes:
-            return None
-        requests = claimed(self._asked(canvas), explained.claims)
-        if not requests:
-            return None
-        reads, draws = self.model.recipes[explained.reads], self.model.recipes[explained.draws]
-        return Drawing(shown[-1], requests, explained.weight, reads, draws, self.lay_out, self.model.text)
-
-    def _parts(self) -> list[Content]:
-        return [content for turn in self.turns for content in turn.contents]
-
-    def _asked(self, canvas: Canvas) -> str:
-        written = " ".join(content for content in self.turns[-1].contents if isinstance(content, str))
-        return written if self.hearing is None else self.hearing.words(canvas)

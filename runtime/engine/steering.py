@@ -12,8 +12,8 @@ from torch import Tensor
 
 from runtime.diffusion.canvas import Canvas, Slot
 from runtime.engine.edits import EditError
+from runtime.engine.grounds import Grounds
 from runtime.engine.hearing import Hearing
-from runtime.engine.search import Grounds
 from runtime.executors.executor import ForwardItem
 
 

@@ -22,7 +22,7 @@ from runtime.engine.output import Finished
 from runtime.engine.request import GenerationRequest, ImagePart, Part, SpeechPart, TextPart, Turn
 from runtime.evaluation.answers import answer_all, slot_of
 from runtime.evaluation.figures import Figure, share, word_errors, write_figures
-from runtime.evaluation.follow_ups import follow_up
+from runtime.evaluation.follow_ups import follow_up, follow_up_in_conversation
 from runtime.evaluation.image_probe import load_probe
 from runtime.evaluation.infill import infill_picture, infill_text
 from runtime.evaluation.opened import cache_option, json_option, model_option, opened
@@ -194,6 +194,7 @@ TASKS: dict[str, Callable[[ReportCard], None]] = {
     "image_to_text": ReportCard.image_to_text,
     "spoken_questions": spoken_questions,
     "follow_up": follow_up,
+    "follow_up_in_conversation": follow_up_in_conversation,
     "infill_text": infill_text,
     "infill_picture": infill_picture,
     "outside": outside,

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 class SpeechCodecConfig:
     """mels: of a frame. levels: of each number of a code. frames_per_code: how many frames a code stands for.
 
-    The widths and dilations are those of the residual blocks, one block a dilation.
+    The widths and dilations are those of the residual blocks, one block a dilation. contrast: how much deeper the
+    valleys between the formants are than they were decoded; 1 leaves them.
     """
 
     mels: int = 80
@@ -28,6 +29,7 @@ class SpeechCodecConfig:
     hearing_code_dilations: tuple[int, ...] = (1, 1, 1, 1)
     saying_code_dilations: tuple[int, ...] = (1, 1, 1, 1)
     saying_frame_dilations: tuple[int, ...] = (1, 2, 1, 3)
+    contrast: float = 1.0
 
     @property
     def num_codes(self) -> int:
@@ -171,4 +173,19 @@ class SpeechCodec(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """(batch, codes) int64 -> (batch, frames, mels + 2)."""
-        return self.frames_of(self.trunk(self.levels.numbers(codes))) * self.spread + self.mean
+        frames = self.frames_of(self.trunk(self.levels.numbers(codes))) * self.spread + self.mean
+        mels = self.config.mels
+        return torch.cat([deepened(frames[..., :mels], self.config.contrast), frames[..., mels:]], -1)
+
+
+def deepened(mel: Tensor, contrast: float) -> Tensor:
+    """(…, mels) log energies, each spectrum `contrast` times as far from its level and tilt.
+
+    A decoded spectrum is the mean of all that share its codes, and flatter than a voice's; this is the formant
+    postfilter of parametric synthesis, on all cepstral coefficients but the first two.
+    """
+    tilt = ((torch.arange(mel.shape[-1], device=mel.device) + 0.5) * math.pi / mel.shape[-1]).cos()
+    tilt = tilt / tilt.norm()
+    # Sums for each frame, not a product of matrices: a frame is the same whichever others are decoded with it.
+    even: Tensor = mel.mean(-1, keepdim=True) + (mel * tilt).sum(-1, keepdim=True) * tilt
+    return even + contrast * (mel - even)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 
 from msgspec import UNSET
@@ -12,14 +12,17 @@ from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import FunctionCall, Item, Message, Role
 from omnisdk.protocol.settings import OmniSettings
 from runtime.diffusion.canvas import Modality
+from runtime.engine.follow_ups import in_full
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart, Turn
+from runtime.engine.rules import FollowUps
 from runtime.server.layout import laid_out
 from runtime.server.model_card import NAMED_BY_INPUTS, ModelCard, makes, reads
 from runtime.server.request_words import asks_about_picture, asks_to_draw
 
 TRANSCRIPT, REPLY = "transcript", "text"
-EXAMPLES = ("what is this?", "draw a cat", "good morning")  # of the kinds of requests that words tell apart
+# Of the kinds of requests that words tell apart.
+EXAMPLES = ("what is this?", "draw a cat", "good morning", "now on green")
 KINDS: Mapping[type[Part], Modality] = {TextPart: "text", SpeechPart: "speech", ImagePart: "image"}
 
 
@@ -78,6 +81,8 @@ def choose_task(
     if settings.canvas is not UNSET:
         return _laid_out_task(card, turns, settings)
     wanted: Sequence[Modality] = settings.output
+    if ("image" in wanted or plain) and not settings.recipe and (request := _in_full(card, turns, said)) is not None:
+        turns, said = [*turns[:-1], Turn("user", (TextPart(request),))], request
     if plain and "speech" in wanted and said is not None and asks_to_draw(said) and _draws(card, turns):
         wanted = ("image", *wanted)
     if settings.recipe is not UNSET and settings.recipe is not None:
@@ -164,6 +169,28 @@ class Choice:
         return replace(self, turns=written_down).task(written(written_down[-1]))
 
 
+def _in_full(card: ModelCard, turns: Sequence[Turn], said: str | None) -> str | None:
+    """What the last turn asks for, if it is a wish about the last picture that the model has rules for.
+
+    What a picture shows, the answer says that drew it or that follows it, or who asked for it; that may be a wish, too.
+    """
+    if card.follow_ups is None or said is None or _pictures_in(turns[-1]):
+        return None
+    shown: list[str] = []
+    for before, turn in pairwise(turns):
+        words = written(before)
+        if _pictures_in(turn):
+            shown = [written(turn), words, *_requests(card.follow_ups, words, shown)]
+        elif _pictures_in(before) and turn.role == "assistant":  # also one that was told of, not drawn here
+            shown = [written(turn), words, *shown]
+    return next(_requests(card.follow_ups, said, shown), None)
+
+
+def _requests(follow_ups: FollowUps, said: str, shown: Sequence[str]) -> Iterator[str]:
+    requests = (in_full(follow_ups, said, words) for words in shown)
+    return (request for request in requests if request is not None)
+
+
 def _draws(card: ModelCard, turns: Sequence[Turn]) -> bool:
     """Whether a turn that holds this can be answered with a picture at all."""
     held = set(_kinds(turns[-1])) - {"text"}
@@ -235,7 +262,11 @@ def written(turn: Turn) -> str:
 
 def _pictures(turns: Sequence[Turn]) -> Iterator[ImagePart]:
     """Newest first."""
-    return (part for turn in reversed(turns) for part in reversed(turn.parts) if isinstance(part, ImagePart))
+    return (part for turn in reversed(turns) for part in reversed(_pictures_in(turn)))
+
+
+def _pictures_in(turn: Turn) -> list[ImagePart]:
+    return [part for part in turn.parts if isinstance(part, ImagePart)]
 
 
 def _kinds(turn: Turn) -> tuple[Modality, ...]:

@@ -7,8 +7,8 @@ import torch
 
 from runtime.codecs.compact_voice import CompactVoiceCodec
 from runtime.engine.model import EMBEDDED, OmniModel, save_model
-from runtime.engine.model_file import Claim, Explained, Spelled, Unsure
 from runtime.engine.recipe import EMBEDDED_RECIPES
+from runtime.engine.rules import Claim, Explained, FollowUp, FollowUps, Implied, Spelled, Unsure
 from runtime.models.backbone import Backbone
 from runtime.training.backbone import backbone_config, vocabulary_of
 from runtime.training.cells import without_reader
@@ -20,6 +20,7 @@ from runtime.training.speech_codes import CODES_FILE, load_voice
 from runtime.training.speech_encoder import CONFIG as SPEECH_CONFIG
 from runtime.training.speech_encoder import LETTERS, front_end
 from runtime.training.text import text_codec
+from runtime.training.world import BACKGROUNDS, THINGS, plural
 
 # Answers about pictures, which it was taught to refuse. The margin is what `omni eval unsure` found for version 2.
 UNSURE = Unsure(
@@ -28,6 +29,7 @@ UNSURE = Unsure(
 # What its answers about a picture say that could have been asked for.
 ON_BACKGROUND = "on a {what color is the background?} background"
 SEVERAL = "draw {how many things are there?} {answer}"
+NAMED = r".*\b{1}(?:y|ys|ies|s|es)?\b.*"  # one of it or several
 EXPLAINED = Explained(
     claims=(
         Claim(r"what is this\??", (f"draw a {{answer}} {ON_BACKGROUND}",)),
@@ -40,6 +42,43 @@ EXPLAINED = Explained(
     ),
     recipes=UNSURE.recipes,
     weight=0.04,
+    implied=(Implied(r"is there (?:an? )?(.+?)y?\??", "what do you see?", {"yes": NAMED, "no": f"(?!{NAMED}).*"}),),
+)
+# Wishes about the last picture, and what that shows, in the words of its caption or of who asked for it.
+NUMBER = "two|three|four"
+LEAD = r"(?:(?:please|and|but|okay|ok|then|now),? )*"
+CHANGE = "(?:make (?:it|that|them|those)|turn (?:it|that|them) into|change (?:it|that|them) to|now)"
+WANT = "(?:i want|i'd like|give me|draw|show me|paint|make it)"
+SHOWN = "(?:please )?(?:draw |show me |paint )?"
+GROUND = r"on (?P<ground>an? \w+ background)"
+ALONE = rf"{SHOWN}(?:(?:an?|{NUMBER}) )?(?P<noun>[a-z ]+?) {GROUND}"
+SOME = rf"{SHOWN}(?P<number>{NUMBER}) (?P<noun>[a-z ]+?) {GROUND}"
+COLOR = f"(?:an? )?({'|'.join(BACKGROUNDS)})(?: background)?"
+FOLLOW_UPS = FollowUps(
+    rules=(
+        *(
+            FollowUp(
+                f"{LEAD}{asked} {COLOR}",
+                rf"{SHOWN}(?P<things>.+) on an? \w+ background",
+                "draw {things} on {a 1} background",
+            )
+            for asked in ("(?:make|change|turn|paint) (?:it|that|the background)(?: to| into)?", "(?:on|with)")
+        ),
+        *(
+            FollowUp(f"{LEAD}{asked}", ALONE, request + " on {ground}")
+            for number, request in (("one", "draw {one noun}"), (f"({NUMBER})", "draw {1} {many noun}"))
+            for asked in (f"{CHANGE} {number}", f"(?:{WANT} )?{number} (?:of (?:it|them|those)|instead)")
+        ),
+        *(
+            FollowUp(f"{LEAD}{asked}", before, request)
+            for before, article, request in (
+                (SOME, "", "draw {number} {many 1} on {ground}"),
+                (ALONE, "(?:an? )?", "draw {one 1} on {ground}"),
+            )
+            for asked in (f"{CHANGE} {article}([a-z ]+?)", f"(?:{WANT} )?{article}([a-z ]+?) instead")
+        ),
+    ),
+    plurals={thing: plural(thing) for thing in THINGS},
 )
 SPELLED = Spelled(LETTERS, weight=0.4, tempo=0.8)
 
@@ -63,6 +102,7 @@ def trained_model(cache: Path, stage: str = "reading") -> OmniModel:
         unsure=UNSURE if (cache / "runs" / CODES_FILE).exists() else None,  # all but the first two are spoken
         explained=EXPLAINED,
         spelled=SPELLED,
+        follow_ups=FOLLOW_UPS,
         voice=CompactVoiceCodec(load_voice(cache)) if (cache / "runs" / CODES_FILE).exists() else None,
     )
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from runtime.codecs.vocabulary import Vocabulary
 from runtime.engine.blueprint import Blueprint
 from runtime.engine.model import EMBEDDED, check, doubting, load_model, save_model
-from runtime.engine.model_file import Claim, Explained, Spelled, Unsure
 from runtime.engine.prompt import COMPACT_CHAT, PUBLISHED_CHAT, REFERENCE_CHAT
 from runtime.engine.recipe import EMBEDDED_RECIPES, PUBLISHED_RECIPES
+from runtime.engine.rules import Claim, Explained, Spelled, Unsure
 from runtime.models.checkpoints import CheckpointError
 from tests.support.published_layout import MODEL_FILE, write_published
 from tests.support.tiny_model import SPEECH_ENCODER, tiny_model

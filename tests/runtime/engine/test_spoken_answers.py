@@ -175,3 +175,14 @@ def test_a_word_may_be_said_anew(model: OmniModel) -> None:
     given = (Edit("set", "speech", (3,), (model.vocabulary.speech[0] + 5,)),)
     found = codes_of(model, spoken(answered(model, "text_to_speech", TextPart(WORDS), given=given)))
     assert found[3] == model.vocabulary.speech[0] + 5
+
+
+@pytest.mark.parametrize("recipe", ["text_to_speech", "image_to_speech"])
+def test_speech_can_be_guided_away_from_what_would_be_said_of_nothing(model: OmniModel, recipe: str) -> None:
+    plain = SPEAKING_RECIPES[recipe]
+    *before, speech = plain.slots
+    guided = replace(plain, slots=(*before, replace(speech, guidance_scale=2.0)))
+    parts = (TextPart(WORDS),) if recipe == "text_to_speech" else (PHOTO, TextPart("what is this?"))
+    plainly, otherwise = (spoken(answered(model, one, *parts)) for one in (plain, guided))
+    assert len(codes_of(model, otherwise)) == len(codes_of(model, plainly))
+    assert codes_of(model, otherwise) != codes_of(model, plainly)

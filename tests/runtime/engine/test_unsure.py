@@ -10,9 +10,9 @@ import torch
 from runtime.engine.denoising import DenoisingEngine
 from runtime.engine.given import Given, GivenText
 from runtime.engine.model import doubting
-from runtime.engine.model_file import Unsure
 from runtime.engine.output import EngineOutput, Finished
 from runtime.engine.request import GenerationRequest, ImagePart, TextPart, Turn
+from runtime.engine.rules import Unsure
 from runtime.evaluation.answers import slot_of
 from runtime.executors.in_process import InProcessExecutor
 from tests.support.tiny_model import tiny_model

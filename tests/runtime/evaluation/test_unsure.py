@@ -5,7 +5,7 @@ import numpy as np
 from click.testing import CliRunner
 
 from runtime.engine.model import doubting, save_model
-from runtime.engine.model_file import Unsure
+from runtime.engine.rules import Unsure
 from runtime.evaluation.unsure import ASKED, Shown, known_scenes, shares_right, unsure
 from runtime.training.data.drawings import SIZES, STYLES, Drawings
 from runtime.training.world import THINGS, Question

@@ -1,7 +1,10 @@
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
-from runtime.models.speech_codec import Levels, SpeechCodec, SpeechCodecConfig
+from runtime.models.speech_codec import Levels, SpeechCodec, SpeechCodecConfig, deepened
 
 SMALL = SpeechCodecConfig(mels=8, levels=(4, 4, 3), frame_width=8, code_width=16)
 
@@ -51,3 +54,18 @@ def test_no_frame_depends_on_more_than_is_said_to_lie_ahead(codec: SpeechCodec) 
     first = 30 * SMALL.frames_per_code
     assert int(changed[0]) < first
     assert int(changed[0]) >= first - SMALL.frames_ahead
+
+
+def test_formants_are_deepened_and_level_and_tilt_left() -> None:
+    middles = (torch.arange(80) + 0.5) * math.pi / 80
+    tilted, formants = -4 + 2 * middles.cos(), (5 * middles).cos() + 0.3 * (9 * middles).cos()
+    assert torch.allclose(deepened((tilted + formants)[None], 1.3)[0], tilted + 1.3 * formants, atol=1e-4)
+
+
+def test_contrast_changes_only_the_mel_energies(codec: SpeechCodec) -> None:
+    codes = torch.randint(0, 48, (1, 5))
+    sharp = SpeechCodec(replace(SMALL, contrast=1.5)).eval()
+    sharp.load_state_dict(codec.state_dict())
+    plain, mels = codec.decode(codes), SMALL.mels
+    assert torch.equal(sharp.decode(codes)[..., mels:], plain[..., mels:])
+    assert torch.allclose(sharp.decode(codes)[..., :mels], deepened(plain[..., :mels], 1.5))

@@ -10,6 +10,7 @@ from omnisdk.protocol.items import InputText, Message, Role
 from omnisdk.protocol.settings import DEFAULT_OMNI, OmniSettings, OutputModality, merged
 from runtime.engine.recipe import SPEAKING_RECIPES
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart, Turn
+from runtime.engine.rules import FollowUp, FollowUps
 from runtime.server.model_card import ModelCard
 from runtime.server.task import Choice, choose_task, turns_of
 from tests.support.live_server import MODEL, SPEAKING_MODEL
@@ -144,6 +145,59 @@ def test_who_cannot_ask_otherwise_asks_for_a_picture_in_words(said: str, outputs
         assert choose_task(TALKING_MODEL, [turn], asking(SPOKEN), said).outputs == {"speech", "text"}
     shown = choose_task(TALKING_MODEL, [user(IMAGE, TextPart(said))], asking(SPOKEN), said, plain=True)
     assert shown.outputs == {"speech", "text"}  # a picture is answered, not painted over
+
+
+DRAWN = [user(TextPart("draw a cat on a red background")), Turn("assistant", (IMAGE,))]
+TOLD = [user(SPEECH), Turn("assistant", (IMAGE, TextPart("a cat on a red background")))]
+RETOLD = [user(IMAGE), Turn("assistant", (TextPart("a cat on a red background"),))]
+RULES = FollowUps(
+    (
+        FollowUp("make it (two|three)", "(?:draw )?.+ (?P<noun>cats?) (?P<rest>on .+)", "draw {1} {many noun} {rest}"),
+        FollowUp("now on (.+)", r"(?:draw )?(?P<things>.+) on an? \w+ background", "draw {things} on {a 1} background"),
+    ),
+    {"cat": "cats"},
+)
+WISHING = replace(TALKING_MODEL, follow_ups=RULES, max_turns=1)
+
+
+@pytest.mark.parametrize("before", [DRAWN, TOLD, RETOLD, [*DRAWN, *RETOLD[1:]]])
+def test_a_wish_about_the_last_picture_is_put_in_full(before: list[Turn]) -> None:
+    turns, request = [*before, user(TextPart("make it two"))], TextPart("draw two cats on a red background")
+    task = choose_task(WISHING, turns, asking(), "make it two")
+    assert (task.recipe.name, task.turns) == ("text_to_image", (user(request),))
+    for others in ({"recipe": "text_and_image_to_image"}, {"output": ["text"]}):
+        assert choose_task(WISHING, turns, asking(**others), "make it two").turns[-1].parts[-1] != request  # type: ignore[arg-type]
+    assert choose_task(TALKING_MODEL, turns, asking(), "make it two").turns == tuple(turns)
+
+
+def test_a_wish_may_be_about_what_another_wish_had_drawn() -> None:
+    turns = [*DRAWN, user(TextPart("make it three")), Turn("assistant", (IMAGE,)), user(TextPart("now on orange"))]
+    task = choose_task(WISHING, turns, asking(), "now on orange")
+    assert task.turns == (user(TextPart("draw three cats on an orange background")),)
+
+
+def test_no_wish_is_made_of_a_picture_that_is_shown_along_or_of_none() -> None:
+    wish = TextPart("make it two")
+    for turns in (
+        [user(wish)],
+        [*DRAWN, user(IMAGE, wish)],
+        [user(TextPart("hello")), Turn("assistant", (TEXT,)), user(wish)],
+    ):
+        assert wish in choose_task(WISHING, turns, asking(), wish.text).turns[-1].parts
+
+
+def test_a_spoken_wish_is_heard_before_it_is_put_in_full() -> None:
+    turns = (*TOLD, user(SPEECH))
+    assert Choice(WISHING, turns, asking()).hangs_on_words
+    task = Choice(WISHING, turns, asking()).heard("make it three")
+    assert (task.recipe.name, task.turns) == ("text_to_image", (user(TextPart("draw three cats on a red background")),))
+    assert not Choice(WISHING, (user(SPEECH),), asking()).hangs_on_words
+
+
+def test_who_cannot_ask_otherwise_wishes_for_a_picture_in_words() -> None:
+    task = choose_task(WISHING, [*TOLD, user(TextPart("make it two"))], asking(SPOKEN), "make it two", plain=True)
+    assert "image" in task.outputs
+    assert task.turns == (user(TextPart("draw two cats on a red background")),)
 
 
 def test_where_nothing_else_can_answer_the_picture_is_read_all_the_same() -> None:
