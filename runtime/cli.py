@@ -120,6 +120,7 @@ def card_of(model: OmniModel) -> ModelCard:
         max_turns=max_turns,
         speech_code_ms=1000 / model.voice.codes_per_second if model.voice is not None else None,
         follow_ups=model.follow_ups,
+        wordings=model.wordings,
     )
 
 

@@ -19,7 +19,7 @@ from runtime.engine.narration import Narrator, Timing
 from runtime.engine.preview import Voice
 from runtime.engine.prompt import COMPACT_CHAT, PUBLISHED_CHAT, REFERENCE_CHAT, ChatStyle
 from runtime.engine.recipe import EMBEDDED_RECIPES, PUBLISHED_RECIPES, SPEAKING_RECIPES, Fidelity, Recipe
-from runtime.engine.rules import Explained, FollowUps, Spelled, Unsure
+from runtime.engine.rules import Explained, FollowUps, Spelled, Unsure, Wording
 from runtime.models.backbone import Backbone
 from runtime.models.checkpoints import CheckpointError, refuse, save_weights, write_tensors
 from runtime.models.compact_voice import CompactVoice
@@ -44,7 +44,7 @@ class OmniModel:
     fidelity: "reference" answers exactly as the published code does, habits and all.
     unsure: what the recipes say where it does not know; they are told it when the model is loaded.
     explained, spelled: what answers about pictures, and what is heard, are held against. follow_ups: how wishes about
-    the last picture are put in full.
+    the last picture are put in full. wordings: other ways to say what it knows.
     """
 
     name: str
@@ -65,6 +65,7 @@ class OmniModel:
     explained: Explained | None = None
     spelled: Spelled | None = None
     follow_ups: FollowUps | None = None
+    wordings: tuple[Wording, ...] = ()
 
     @property
     def narrator(self) -> Narrator | None:
@@ -116,6 +117,7 @@ def load_model(path: Path = EMBEDDED, device: str = "cpu") -> OmniModel:
         explained=file.explained,
         spelled=file.spelled,
         follow_ups=file.follow_ups,
+        wordings=file.wordings,
     )
 
 
@@ -237,6 +239,7 @@ def save_model(model: OmniModel, folder: Path, speech_encoder: SpeechEncoderConf
         explained=model.explained,
         spelled=model.spelled,
         follow_ups=model.follow_ups,
+        wordings=model.wordings,
     )
     (folder / MODEL_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
     model.text.save(folder / TEXT_FILE)

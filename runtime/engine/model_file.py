@@ -9,7 +9,7 @@ import msgspec
 
 from runtime.codecs.vocabulary import Vocabulary
 from runtime.engine.recipe import Fidelity
-from runtime.engine.rules import Explained, FollowUps, Spelled, Unsure
+from runtime.engine.rules import Explained, FollowUps, Spelled, Unsure, Wording
 from runtime.models.config_files import checked, read_fields
 from runtime.models.hub import hub_folder
 from runtime.models.weight_files import INDEX, CheckpointError
@@ -69,7 +69,8 @@ class ModelFile(msgspec.Struct, frozen=True):
     image_size_px: one number for both. speech_level: RMS speech is brought to, null for as it comes.
     dtype: of the backbone; the codecs' networks are float32 unless their part says otherwise.
     unsure: what is said where the model does not know, as it suits these weights. explained, spelled: what answers are
-    held against. follow_ups: how wishes about the last picture are put in full.
+    held against. follow_ups: how wishes about the last picture are put in full. wordings:
+    other ways to say what it knows; the first that fits counts.
     """
 
     name: str
@@ -83,6 +84,7 @@ class ModelFile(msgspec.Struct, frozen=True):
     explained: Explained | None = None
     spelled: Spelled | None = None
     follow_ups: FollowUps | None = None
+    wordings: tuple[Wording, ...] = ()
 
     @property
     def ids(self) -> Vocabulary:

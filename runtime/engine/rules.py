@@ -116,6 +116,20 @@ class Spelled(msgspec.Struct, frozen=True):
     tempo: Annotated[float, msgspec.Meta(ge=0.25, le=4.0)] = 1.0
 
 
+class Wording(msgspec.Struct, frozen=True):
+    """said: another way to say it, a regular expression. meant: in words the model knows, {1} for a group of `said`."""
+
+    said: str
+    meant: str
+
+    def __post_init__(self) -> None:
+        num_groups = _num_groups(self.said)
+        for place in PLACE.findall(self.meant):
+            if not place.isdigit():
+                raise ValueError(f"{self.meant!r} has a place {place!r}; name the number of a group of {self.said!r}")
+        _check_groups(self.meant, self.said, num_groups)
+
+
 class FollowUp(msgspec.Struct, frozen=True):
     """asked: what is said, before: what the last picture shows, as regular expressions. drawn: the request in full.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from runtime.diffusion.canvas import Modality
 from runtime.engine.recipe import Recipe
-from runtime.engine.rules import FollowUps
+from runtime.engine.rules import FollowUps, Wording
 
 MODALITIES: tuple[Modality, ...] = ("text", "speech", "image")
 NAMED_BY_INPUTS = "_to_"  # in the name of a recipe, between what it reads and what it makes
@@ -32,6 +32,7 @@ class ModelCard:
     max_turns: how many turns it reads, the last ones; None for all of the conversation.
     speech_code_ms: how long a speech token sounds, of a model that speaks.
     follow_ups: how wishes about the last picture are put in full, for a model that does not read what was said before.
+    wordings: other ways to say what the model knows.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ModelCard:
     max_turns: int | None = None
     speech_code_ms: float | None = None
     follow_ups: FollowUps | None = None
+    wordings: tuple[Wording, ...] = ()
 
     @property
     def modalities_in(self) -> tuple[Modality, ...]:

@@ -16,6 +16,7 @@ from runtime.engine.follow_ups import in_full
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart, Turn
 from runtime.engine.rules import FollowUps
+from runtime.engine.wordings import in_known_words
 from runtime.server.layout import laid_out
 from runtime.server.model_card import NAMED_BY_INPUTS, ModelCard, makes, reads
 from runtime.server.request_words import asks_about_picture, asks_to_draw
@@ -81,20 +82,22 @@ def choose_task(
     if settings.canvas is not UNSET:
         return _laid_out_task(card, turns, settings)
     wanted: Sequence[Modality] = settings.output
-    if ("image" in wanted or plain) and not settings.recipe and (request := _in_full(card, turns, said)) is not None:
-        turns, said = [*turns[:-1], Turn("user", (TextPart(request),))], request
-    if plain and "speech" in wanted and said is not None and asks_to_draw(said) and _draws(card, turns):
+    meant, said = _in_known_words(card, turns, said)
+    if ("image" in wanted or plain) and not settings.recipe and (request := _in_full(card, meant, said)) is not None:
+        meant, said = [*turns[:-1], Turn("user", (TextPart(request),))], request
+    if plain and "speech" in wanted and said is not None and asks_to_draw(said) and _draws(card, meant):
         wanted = ("image", *wanted)
     if settings.recipe is not UNSET and settings.recipe is not None:
         recipe = named_recipe(card, settings.recipe, "response.omni.recipe")
-        _check_inputs(card, recipe, turns)
+        _check_inputs(card, recipe, meant)
         wanted = makes(recipe)
     else:
-        recipe = _fitting_recipe(card, turns, wanted, said)
+        recipe = _fitting_recipe(card, meant, wanted, said)
     outputs = frozenset(wanted) & frozenset(makes(recipe))
     recipe = _until_last(recipe, outputs)
-    words = written(turns[-1]) if _only_speaks(recipe) else None
-    return Task(recipe, _read(card, recipe, turns), outputs, words)
+    if _only_speaks(recipe):  # what is read aloud is what was written, to the letter
+        return Task(recipe, _read(card, recipe, turns), outputs, written(turns[-1]))
+    return Task(recipe, _read(card, recipe, meant), outputs)
 
 
 def _laid_out_task(card: ModelCard, turns: Sequence[Turn], settings: OmniSettings) -> Task:
@@ -167,6 +170,16 @@ class Choice:
         others = tuple(part for part in last.parts if not isinstance(part, SpeechPart))
         written_down = (*self.turns[:-1], replace(last, parts=(*others, TextPart(words))))
         return replace(self, turns=written_down).task(written(written_down[-1]))
+
+
+def _in_known_words(card: ModelCard, turns: Sequence[Turn], said: str | None) -> tuple[Sequence[Turn], str | None]:
+    """The turns and the words of the last one, as the model was taught to be told them, if they were written."""
+    words = written(turns[-1])
+    known = in_known_words(card.wordings, words)
+    if known is None:
+        return turns, said
+    media = [part for part in turns[-1].parts if not isinstance(part, TextPart)]
+    return [*turns[:-1], replace(turns[-1], parts=(*media, TextPart(known)))], known if said == words else said
 
 
 def _in_full(card: ModelCard, turns: Sequence[Turn], said: str | None) -> str | None:

@@ -205,3 +205,17 @@ def test_follow_ups_that_cannot_be_put_in_full(rule: dict[str, str], message: st
     write(path, follow_ups={"rules": [whole | rule], "plurals": {}})
     with pytest.raises(CheckpointError, match=message):
         read_model_file(path)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant", "message"),
+    [
+        ("what(", "what", r"'what\(' is no regular expression"),
+        ("draw (.+)", "draw {2}", r"asks for group 2; 'draw \(\.\+\)' has 1"),
+        ("draw (.+)", "draw {it}", "has a place 'it'; name the number of a group"),
+    ],
+)
+def test_wordings_that_mean_nothing(said: str, meant: str, message: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "model.json", wordings=[{"said": said, "meant": meant}])
+    with pytest.raises(CheckpointError, match=message):
+        read_model_file(path)

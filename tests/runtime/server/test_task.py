@@ -10,7 +10,7 @@ from omnisdk.protocol.items import InputText, Message, Role
 from omnisdk.protocol.settings import DEFAULT_OMNI, OmniSettings, OutputModality, merged
 from runtime.engine.recipe import SPEAKING_RECIPES
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart, Turn
-from runtime.engine.rules import FollowUp, FollowUps
+from runtime.engine.rules import FollowUp, FollowUps, Wording
 from runtime.server.model_card import ModelCard
 from runtime.server.task import Choice, choose_task, turns_of
 from tests.support.live_server import MODEL, SPEAKING_MODEL
@@ -192,6 +192,38 @@ def test_a_spoken_wish_is_heard_before_it_is_put_in_full() -> None:
     task = Choice(WISHING, turns, asking()).heard("make it three")
     assert (task.recipe.name, task.turns) == ("text_to_image", (user(TextPart("draw three cats on a red background")),))
     assert not Choice(WISHING, (user(SPEECH),), asking()).hangs_on_words
+
+
+WORDED = replace(
+    WISHING,
+    wordings=(
+        Wording("what's this", "what is this?"),
+        Wording("(?:i want )?an? (?:picture|image) of (.+)", "draw {1}"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "media", "output", "recipe", "meant"),
+    [
+        ("What's this", [IMAGE], ["text"], "image_to_text", "what is this?"),
+        ("I want a picture of two owls", [], BOTH, "text_to_image", "draw two owls"),
+        ("what's that", [IMAGE], ["text"], "image_to_text", "what's that"),
+        ("an image of a key", [], ["speech"], "text_to_speech", "an image of a key"),
+    ],
+)
+def test_what_is_said_is_put_in_words_the_model_knows_but_read_aloud_as_it_is(
+    said: str, media: list[Part], output: list[OutputModality], recipe: str, meant: str
+) -> None:
+    task = choose_task(WORDED, [user(*media, TextPart(said))], asking(output), said)
+    assert task.recipe.name == recipe
+    assert task.turns == (user(*media, TextPart(meant)),)
+    assert task.words == (said if output == ["speech"] else None)
+
+
+def test_words_beside_speech_are_put_so_too_and_what_was_heard_is_left() -> None:
+    task = choose_task(WORDED, [user(SPEECH, TextPart("what's this"))], asking(), "draw a cat")
+    assert task.turns[-1].parts == (SPEECH, TextPart("what is this?"))
 
 
 def test_who_cannot_ask_otherwise_wishes_for_a_picture_in_words() -> None:
