@@ -35,9 +35,9 @@ class Grounds:
         if numbers.hypotheses < 2 or numbers.guidance_scale or slot.choices:
             return None
         evidence = self._sound() if numbers.stands_for_speech else self._picture(canvas, numbers)
-        return (
-            None if evidence is None else Search(canvas, slot, numbers, evidence, self.model.text, self._padding, seen)
-        )
+        if evidence is None:
+            return None
+        return Search(canvas, slot, numbers, evidence, self.model.text, self._padding, seen)
 
     @property
     def _padding(self) -> int:

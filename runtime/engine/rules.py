@@ -1,4 +1,4 @@
-"""Rules of a model file: what its answers are held against, when it does not know, and how wishes are put in full.
+"""Rules of a model file: what its answers are held against, when it does not know, and what is meant by what is said.
 
 They are data that suits the weights and the language they were taught.
 """

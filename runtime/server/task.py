@@ -191,7 +191,7 @@ def _in_full(card: ModelCard, turns: Sequence[Turn], said: str | None) -> str | 
         return None
     shown: list[str] = []
     for before, turn in pairwise(turns):
-        words = written(before)
+        words = in_known_words(card.wordings, written(before)) or written(before)
         if _pictures_in(turn):
             shown = [written(turn), words, *_requests(card.follow_ups, words, shown)]
         elif _pictures_in(before) and turn.role == "assistant":  # also one that was told of, not drawn here

@@ -47,11 +47,12 @@ EXPLAINED = Explained(
 )
 # Ways to say what the world's templates say in one way.
 POLITE = r"(?:(?:please|hey|hi|ok|okay|so|now),? )*"
+END = "(?:,? please)?[.?!]*"
 PICTURE = "(?:the|this|that) (?:picture|image|photo|drawing)"
 WHAT_IS = "(?:what's|whats|what is)"
 YOU = "(?:(?:can|could|would|will) you |i want(?: you to)? |i'd like(?: you to)? )?(?:please )?"
 WORDINGS = tuple(
-    Wording(f"{POLITE}{said}(?:,? please)?[.?!]*", meant)
+    Wording(f"{POLITE}{said}{END}", meant)
     for said, meant in (
         (f"{WHAT_IS} (?:this|that|it)(?: thing)?", "what is this?"),
         ("(?:which|what) (?:animal|thing|fruit|object|kind of thing) is (?:this|that|it)", "what is this?"),
@@ -73,11 +74,11 @@ WORDINGS = tuple(
 )  # fmt: skip
 # Wishes about the last picture, and what that shows, in the words of its caption or of who asked for it.
 NUMBER = "two|three|four"
-LEAD = r"(?:(?:please|and|but|okay|ok|then|now),? )*"
+LEAD = r"(?:(?:please|and|but|okay|ok|then|now),? )*(?:(?:can|could|would|will) you )?(?:please )?"
 CHANGE = "(?:make (?:it|that|them|those)|turn (?:it|that|them) into|change (?:it|that|them) to|now)"
 WANT = "(?:i want|i'd like|give me|draw|show me|paint|make it)"
 SHOWN = "(?:please )?(?:draw |show me |paint )?"
-GROUND = r"on (?P<ground>an? \w+ background)"
+GROUND = rf"on (?P<ground>an? \w+ background){END}"
 ALONE = rf"{SHOWN}(?:(?:an?|{NUMBER}) )?(?P<noun>[a-z ]+?) {GROUND}"
 SOME = rf"{SHOWN}(?P<number>{NUMBER}) (?P<noun>[a-z ]+?) {GROUND}"
 COLOR = f"(?:an? )?({'|'.join(BACKGROUNDS)})(?: background)?"
@@ -85,19 +86,19 @@ FOLLOW_UPS = FollowUps(
     rules=(
         *(
             FollowUp(
-                f"{LEAD}{asked} {COLOR}",
-                rf"{SHOWN}(?P<things>.+) on an? \w+ background",
+                f"{LEAD}{asked} {COLOR}{END}",
+                rf"{SHOWN}(?P<things>.+) on an? \w+ background{END}",
                 "draw {things} on {a 1} background",
             )
             for asked in ("(?:make|change|turn|paint) (?:it|that|the background)(?: to| into)?", "(?:on|with)")
         ),
         *(
-            FollowUp(f"{LEAD}{asked}", ALONE, request + " on {ground}")
+            FollowUp(f"{LEAD}{asked}{END}", ALONE, request + " on {ground}")
             for number, request in (("one", "draw {one noun}"), (f"({NUMBER})", "draw {1} {many noun}"))
             for asked in (f"{CHANGE} {number}", f"(?:{WANT} )?{number} (?:of (?:it|them|those)|instead)")
         ),
         *(
-            FollowUp(f"{LEAD}{asked}", before, request)
+            FollowUp(f"{LEAD}{asked}{END}", before, request)
             for before, article, request in (
                 (SOME, "", "draw {number} {many 1} on {ground}"),
                 (ALONE, "(?:an? )?", "draw {one 1} on {ground}"),

@@ -197,3 +197,8 @@ def weights_of(network: nn.Module, dtype: torch.dtype = torch.float32) -> dict[s
 def _mvn(shift: float, scale: float) -> str:
     rows = (" ".join([str(value)] * 560) for value in (shift, scale))
     return "<Nnet>\n" + "".join(f"<LearnRateCoef> 0 [ {row} ]\n" for row in rows) + "</Nnet>\n"
+
+
+def write_model_file(path: Path, **changes: object) -> Path:
+    path.write_text(json.dumps(MODEL_FILE | changes))
+    return path

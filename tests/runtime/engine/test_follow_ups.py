@@ -18,6 +18,9 @@ FOXES, PAIR = "three foxes on a blue background", "an owl above a bus on a pink 
     ("asked", "shown", "whole"),
     [
         ("make it three", CAT, "draw three cats on a white background"),
+        ("Can you make it two, please?", f"{CAT}.", "draw two cats on a white background"),
+        ("Now on green!", "Draw a cat on a white background, please.", "draw a cat on a green background"),
+        ("an owl instead.", CAT, "draw an owl on a white background"),
         ("Please make it THREE", "Draw a butterfly on a red background", "draw three butterflies on a red background"),
         ("now one", FOXES, "draw a fox on a blue background"),
         ("i want two of them", GRAPES, "draw two grapes on an orange background"),

@@ -22,13 +22,9 @@ from runtime.engine.model_file import (
 from runtime.models import weight_files
 from runtime.models.checkpoints import CheckpointError
 from tests.support.published_layout import MODEL_FILE, write_backbone
+from tests.support.published_layout import write_model_file as write
 
 README = Path(weight_files.__file__).with_name("README.md")
-
-
-def write(path: Path, **changes: Any) -> Path:
-    path.write_text(json.dumps(MODEL_FILE | changes))
-    return path
 
 
 def test_the_one_in_the_readme(tmp_path: Path) -> None:
@@ -150,72 +146,3 @@ def test_a_hub_id_is_looked_up(source: str | Source, tmp_path: Path, monkeypatch
 def test_a_source_is_one_or_the_other(source: Source, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="either its path or its hub id"):
         located(source, tmp_path, (), download=False)
-
-
-@pytest.mark.parametrize(
-    ("asked", "drawn", "message"),
-    [
-        ("what (is", ["draw {answer}"], r"'what \(is' is no regular expression"),
-        ("what", ["{answer}", "draw it"], "'draw it' has no place for the answer; write {answer} where it stands"),
-        ("what is (.+)", ["{answer} {2}"], r"asks for group 2; 'what is \(\.\+\)' has 1"),
-        ("what is this", [], "nothing would be drawn of an answer to 'what is this'"),
-    ],
-)
-def test_claims_that_say_nothing(asked: str, drawn: list[str], message: str, tmp_path: Path) -> None:
-    explained = {"claims": [{"asked": asked, "drawn": drawn}], "recipes": [], "weight": 0.1}
-    path = write(tmp_path / "model.json", explained=explained)
-    with pytest.raises(CheckpointError, match=message):
-        read_model_file(path)
-
-
-@pytest.mark.parametrize(
-    ("implied", "message"),
-    [
-        ({"asked": "is (it"}, r"'is \(it' is no regular expression"),
-        ({"answers": {}}, r"nothing is said to 'is it \(a\|b\)'; name an answer at least"),
-        ({"answers": {"yes": "(x"}}, r"'\(x' is no regular expression"),
-        ({"answers": {"yes": "{2}"}}, r"asks for group 2; 'is it \(a\|b\)' has 1"),
-        ({"by": "who is it?"}, "no claim is about 'who is it\\?'"),
-    ],
-)
-def test_answers_that_follow_from_nothing(implied: dict[str, object], message: str, tmp_path: Path) -> None:
-    whole = {"asked": "is it (a|b)", "by": "What is it?", "answers": {"yes": "{1}{3,4}"}}
-    explained = {"claims": [{"asked": r"what is it\?", "drawn": ["{answer}"]}], "recipes": [], "weight": 0.1}
-    path = write(tmp_path / "model.json", explained=explained | {"implied": [whole]})
-    read_model_file(path)
-    write(path, explained=explained | {"implied": [whole | implied]})
-    with pytest.raises(CheckpointError, match=message):
-        read_model_file(path)
-
-
-@pytest.mark.parametrize(
-    ("rule", "message"),
-    [
-        ({"asked": "make it ("}, r"'make it \(' is no regular expression"),
-        ({"before": "(?P<noun"}, "is no regular expression"),
-        ({"drawn": "draw {2}"}, r"'draw \{2\}' has a place '2'; name one of 1, noun, alone or behind one, many, a"),
-        ({"drawn": "draw {few noun}"}, "has a place 'few noun'"),
-        ({"drawn": "draw {thing}"}, "has a place 'thing'"),
-    ],
-)
-def test_follow_ups_that_cannot_be_put_in_full(rule: dict[str, str], message: str, tmp_path: Path) -> None:
-    whole = {"asked": "make it (.+)", "before": "an? (?P<noun>.+)", "drawn": "draw {1} {many noun}, not {one noun}"}
-    path = write(tmp_path / "model.json", follow_ups={"rules": [whole], "plurals": {}})
-    read_model_file(path)
-    write(path, follow_ups={"rules": [whole | rule], "plurals": {}})
-    with pytest.raises(CheckpointError, match=message):
-        read_model_file(path)
-
-
-@pytest.mark.parametrize(
-    ("said", "meant", "message"),
-    [
-        ("what(", "what", r"'what\(' is no regular expression"),
-        ("draw (.+)", "draw {2}", r"asks for group 2; 'draw \(\.\+\)' has 1"),
-        ("draw (.+)", "draw {it}", "has a place 'it'; name the number of a group"),
-    ],
-)
-def test_wordings_that_mean_nothing(said: str, meant: str, message: str, tmp_path: Path) -> None:
-    path = write(tmp_path / "model.json", wordings=[{"said": said, "meant": meant}])
-    with pytest.raises(CheckpointError, match=message):
-        read_model_file(path)

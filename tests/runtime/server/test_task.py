@@ -149,6 +149,7 @@ def test_who_cannot_ask_otherwise_asks_for_a_picture_in_words(said: str, outputs
 
 DRAWN = [user(TextPart("draw a cat on a red background")), Turn("assistant", (IMAGE,))]
 TOLD = [user(SPEECH), Turn("assistant", (IMAGE, TextPart("a cat on a red background")))]
+WORDED_OTHERWISE = [user(TextPart("an image of a cat on a red background")), Turn("assistant", (IMAGE,))]
 RETOLD = [user(IMAGE), Turn("assistant", (TextPart("a cat on a red background"),))]
 RULES = FollowUps(
     (
@@ -219,6 +220,11 @@ def test_what_is_said_is_put_in_words_the_model_knows_but_read_aloud_as_it_is(
     assert task.recipe.name == recipe
     assert task.turns == (user(*media, TextPart(meant)),)
     assert task.words == (said if output == ["speech"] else None)
+
+
+def test_a_wish_may_follow_a_request_in_other_words() -> None:
+    task = choose_task(WORDED, [*WORDED_OTHERWISE, user(TextPart("make it two"))], asking(), "make it two")
+    assert task.turns == (user(TextPart("draw two cats on a red background")),)
 
 
 def test_words_beside_speech_are_put_so_too_and_what_was_heard_is_left() -> None:
