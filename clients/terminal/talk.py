@@ -129,7 +129,8 @@ def _keep(talk: Talk, path: Path) -> None:
 
 async def _ask(talk: Talk, said: PartLike, *, about_a_picture: bool) -> None:
     parts: tuple[PartLike, ...] = (*talk.pictures, said)
-    silent = ("text",) if talk.pictures or about_a_picture else ("image", "text")
+    # With words first a question about the last picture is answered, and what asks for a drawing is drawn.
+    silent = ("text",) if talk.pictures or about_a_picture else ("text", "image")
     talk.pictures.clear()
     settings = {**talk.settings.given, "output": ("speech", *silent) if talk.speak else silent}
     response, _frames = await watch(talk.session, parts, talk.view, settings)

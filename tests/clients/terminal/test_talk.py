@@ -53,7 +53,7 @@ async def test_a_recording_and_a_picture(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert f"heard: {HEARD}" in shown
     assert "Image 8x8; now ask about it" in shown
     wanted = [event["response"]["omni"]["output"] for event in fake.received_of("response.create")]
-    assert wanted == [["image", "text"], ["text"], ["image", "text"], ["text"]]
+    assert wanted == [["text", "image"], ["text"], ["text", "image"], ["text"]]
 
 
 async def test_spoken_answers_are_saved_one_after_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ async def test_spoken_answers_are_saved_one_after_another(monkeypatch: pytest.Mo
     assert [path.name for path in sorted(out.iterdir())] == ["reply-1.wav", "reply-2.wav"]
     assert Speech(out / "reply-1.wav").pcm.astype("<i2").tobytes() == TONE
     assert f"{out / 'reply-2.wav'}: Speech 0.53 s at 24000 Hz {REPLY!r}" in shown
-    assert fake.received_of("response.create")[0]["response"]["omni"]["output"] == ["speech", "image", "text"]
+    assert fake.received_of("response.create")[0]["response"]["omni"]["output"] == ["speech", "text", "image"]
 
 
 async def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
