@@ -87,6 +87,8 @@ def choose_task(
         meant, said = [*turns[:-1], Turn("user", (TextPart(request),))], request
     if plain and "speech" in wanted and said is not None and asks_to_draw(said) and _draws(card, meant):
         wanted = ("image", *wanted)
+    if wanted[0] == "text" and said is not None and not asks_to_draw(said) and _talks(card, meant):
+        wanted = [modality for modality in wanted if modality != "image"]
     if settings.recipe is not UNSET and settings.recipe is not None:
         recipe = named_recipe(card, settings.recipe, "response.omni.recipe")
         _check_inputs(card, recipe, meant)
@@ -209,6 +211,14 @@ def _draws(card: ModelCard, turns: Sequence[Turn]) -> bool:
     held = set(_kinds(turns[-1])) - {"text"}
     return "image" not in held and any(
         NAMED_BY_INPUTS in recipe.name and set(reads(recipe)) - {"text"} == held and "image" in makes(recipe)
+        for recipe in card.recipes.values()
+    )
+
+
+def _talks(card: ModelCard, turns: Sequence[Turn]) -> bool:
+    """Whether words alone can be answered in words alone, without a picture on the way to them."""
+    return not set(_kinds(turns[-1])) - {"text"} and any(
+        NAMED_BY_INPUTS in recipe.name and reads(recipe) == ("text",) and makes(recipe)[0] == "text"
         for recipe in card.recipes.values()
     )
 

@@ -48,6 +48,21 @@ def test_the_conversation_holds_what_was_said_not_what_was_made_of_it(omni: Clie
     ]
 
 
+def test_words_first_are_talked_with_and_drawn_for_when_asked(omni: Client) -> None:
+    with omni.session(output=["text", "image"]) as session:
+        told = []
+        for said in ("hello", "draw a key on a pink background", "what colour is the background?", "make it two"):
+            session.send(said)
+            answer = session.respond().wait()
+            told.append((answer.text, answer.image is not None))
+    assert told == [
+        ("hello", False),
+        ("a key on a pink background", True),
+        ("pink", False),
+        ("two keys on a pink background", True),
+    ]
+
+
 def test_a_wish_that_no_picture_came_before_is_answered_as_it_stands(omni: Client) -> None:
     with omni.session(output=["image", "text"]) as session:
         session.send("make it three")

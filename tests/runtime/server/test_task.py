@@ -96,6 +96,9 @@ SHOWN_BEFORE = [user(IMAGE, TEXT), Turn("assistant", (TEXT,))]
         ("good morning", SPOKEN, "text_to_text_and_speech"),
         ("draw a dog", ["text"], "text_to_text"),
         ("what is this?", ["text", "image"], "image_to_text"),
+        ("good morning", ["text", "image"], "text_to_text"),
+        ("good morning", BOTH, "text_to_image"),
+        ("two owls on the left of a key", ["text", "image"], "text_to_image"),
         ("draw a dog", ["text", "image"], "text_to_image"),
         ("what is this?", BOTH, "text_to_image"),  # where a picture counts most, it is drawn
     ],
@@ -105,6 +108,15 @@ def test_a_picture_of_earlier_is_read_along_where_the_words_ask_about_it(
 ) -> None:
     turns = [*SHOWN_BEFORE, user(TextPart(said))]
     assert choose_task(TALKING_MODEL, turns, asking(output), said).recipe.name == recipe
+
+
+def test_where_words_come_first_a_picture_is_drawn_when_it_is_asked_for() -> None:
+    for said, recipe in (("hello", "text_to_text"), ("a red ball", "text_to_image"), (None, "text_to_image")):
+        assert choose_task(TALKING_MODEL, [user(TextPart("x"))], asking(["text", "image"]), said).recipe.name == recipe
+    # Who can only answer by a picture does so.
+    assert (
+        choose_task(MODEL, [user(TextPart("hello"))], asking(["text", "image"]), "hello").recipe.name == "text_to_image"
+    )
 
 
 def test_what_was_spoken_is_told_apart_by_its_words() -> None:
