@@ -61,7 +61,7 @@ class Implication:
         texts = [self.drawing.text.decode(said.tolist()) for said in beam.said()]
         gains = yield from self.drawing.gains(texts)
         worths = [one.worth + self.drawing.weight * gain for one, gain in zip(beam.hypotheses, gains, strict=True)]
-        return dict(zip(texts, worths, strict=True))
+        return dict(sorted(zip(texts, worths, strict=True), key=lambda found: found[1]))  # of equal texts the best
 
 
 def implied_answers(question: str, implied: Sequence[Implied]) -> tuple[str, Mapping[str, str]] | None:

@@ -35,10 +35,11 @@ from runtime.server.engine_bridge import EngineBridge
 from runtime.server.generation import check_generation, limited, truncation_of, with_generation
 from runtime.server.given import check_given, read_given
 from runtime.server.hearing import Heard
+from runtime.server.meaning import written
 from runtime.server.model_card import ModelCard
 from runtime.server.outbox import Outbox, OutboxFullError
 from runtime.server.parts import read_item
-from runtime.server.task import TRANSCRIPT, Choice, Task, turns_of, written
+from runtime.server.task import TRANSCRIPT, Choice, Task, turns_of
 from runtime.server.tools.deciding import Call, Deciding, Undecided
 from runtime.server.tools.offer import Offer, call_recipe
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, groupby, pairwise
+from itertools import accumulate, groupby
 from operator import itemgetter
 
 from msgspec import UNSET
@@ -12,18 +12,15 @@ from omnisdk.protocol.errors import ProtocolError
 from omnisdk.protocol.items import FunctionCall, Item, Message, Role
 from omnisdk.protocol.settings import OmniSettings
 from runtime.diffusion.canvas import Modality
-from runtime.engine.follow_ups import in_full
 from runtime.engine.recipe import Recipe
 from runtime.engine.request import ImagePart, Part, SpeechPart, TextPart, Turn
-from runtime.engine.rules import FollowUps
-from runtime.engine.wordings import in_known_words
 from runtime.server.layout import laid_out
+from runtime.server.meaning import meaning, pictures_in, written
 from runtime.server.model_card import NAMED_BY_INPUTS, ModelCard, makes, reads
 from runtime.server.request_words import asks_about_picture, asks_to_draw
 
 TRANSCRIPT, REPLY = "transcript", "text"
-# Of the kinds of requests that words tell apart.
-EXAMPLES = ("what is this?", "draw a cat", "good morning", "now on green")
+EXAMPLES = ("what is this?", "draw a cat", "good morning")  # of the kinds of requests that words tell apart
 KINDS: Mapping[type[Part], Modality] = {TextPart: "text", SpeechPart: "speech", ImagePart: "image"}
 
 
@@ -82,9 +79,7 @@ def choose_task(
     if settings.canvas is not UNSET:
         return _laid_out_task(card, turns, settings)
     wanted: Sequence[Modality] = settings.output
-    meant, said = _in_known_words(card, turns, said)
-    if ("image" in wanted or plain) and not settings.recipe and (request := _in_full(card, meant, said)) is not None:
-        meant, said = [*turns[:-1], Turn("user", (TextPart(request),))], request
+    meant, said = meaning(card, turns, said, wishing=("image" in wanted or plain) and not settings.recipe)
     if plain and "speech" in wanted and said is not None and asks_to_draw(said) and _draws(card, meant):
         wanted = ("image", *wanted)
     if wanted[0] == "text" and said is not None and not asks_to_draw(said) and _talks(card, meant):
@@ -158,6 +153,8 @@ class Choice:
         """Whether a spoken turn is to be heard before: its words tell, and to hear it costs no step more."""
         if not hears(self.task(None).recipe):
             return False
+        if self.card.follow_ups is not None and any(_pictures(self.turns)):
+            return True  # it may be a wish about the last of them
         tasks = [self.heard(words) for words in EXAMPLES]
         return len({(task.recipe.name, task.outputs) for task in tasks}) > 1
 
@@ -172,38 +169,6 @@ class Choice:
         others = tuple(part for part in last.parts if not isinstance(part, SpeechPart))
         written_down = (*self.turns[:-1], replace(last, parts=(*others, TextPart(words))))
         return replace(self, turns=written_down).task(written(written_down[-1]))
-
-
-def _in_known_words(card: ModelCard, turns: Sequence[Turn], said: str | None) -> tuple[Sequence[Turn], str | None]:
-    """The turns and the words of the last one, as the model was taught to be told them, if they were written."""
-    words = written(turns[-1])
-    known = in_known_words(card.wordings, words)
-    if known is None:
-        return turns, said
-    media = [part for part in turns[-1].parts if not isinstance(part, TextPart)]
-    return [*turns[:-1], replace(turns[-1], parts=(*media, TextPart(known)))], known if said == words else said
-
-
-def _in_full(card: ModelCard, turns: Sequence[Turn], said: str | None) -> str | None:
-    """What the last turn asks for, if it is a wish about the last picture that the model has rules for.
-
-    What a picture shows, the answer says that drew it or that follows it, or who asked for it; that may be a wish, too.
-    """
-    if card.follow_ups is None or said is None or _pictures_in(turns[-1]):
-        return None
-    shown: list[str] = []
-    for before, turn in pairwise(turns):
-        words = in_known_words(card.wordings, written(before)) or written(before)
-        if _pictures_in(turn):
-            shown = [written(turn), words, *_requests(card.follow_ups, words, shown)]
-        elif _pictures_in(before) and turn.role == "assistant":  # also one that was told of, not drawn here
-            shown = [written(turn), words, *shown]
-    return next(_requests(card.follow_ups, said, shown), None)
-
-
-def _requests(follow_ups: FollowUps, said: str, shown: Sequence[str]) -> Iterator[str]:
-    requests = (in_full(follow_ups, said, words) for words in shown)
-    return (request for request in requests if request is not None)
 
 
 def _draws(card: ModelCard, turns: Sequence[Turn]) -> bool:
@@ -278,18 +243,9 @@ def _only_speaks(recipe: Recipe) -> bool:
     return makes(recipe) == ("speech",) and reads(recipe) == ("text",)
 
 
-def written(turn: Turn) -> str:
-    """The words of a turn that were not spoken."""
-    return " ".join(part.text for part in turn.parts if isinstance(part, TextPart))
-
-
 def _pictures(turns: Sequence[Turn]) -> Iterator[ImagePart]:
     """Newest first."""
-    return (part for turn in reversed(turns) for part in reversed(_pictures_in(turn)))
-
-
-def _pictures_in(turn: Turn) -> list[ImagePart]:
-    return [part for part in turn.parts if isinstance(part, ImagePart)]
+    return (part for turn in reversed(turns) for part in reversed(pictures_in(turn)))
 
 
 def _kinds(turn: Turn) -> tuple[Modality, ...]:

@@ -1,11 +1,12 @@
 """Wishes about the last picture in a conversation with the embedded model, over a real websocket."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 
 from omnisdk import Client
+from omnisdk.protocol.settings import OutputModality
 from omnisdk.response import Response
 from tests.support.embedded import serving_embedded
 
@@ -16,9 +17,9 @@ def omni() -> Iterator[Client]:
         yield client
 
 
-def answers(omni: Client, output: list[str], *lines: str) -> list[Response]:
+def answers(omni: Client, output: Sequence[OutputModality], *lines: str) -> list[Response]:
     """Of one session."""
-    with omni.session(output=output) as session:  # type: ignore[arg-type]
+    with omni.session(output=output) as session:
         return [session.ask(line) for line in lines]
 
 

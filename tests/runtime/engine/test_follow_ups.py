@@ -1,4 +1,5 @@
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from runtime.engine.follow_ups import Nouns, in_full, with_article
 from runtime.engine.rules import FollowUp, FollowUps
-from runtime.training.package import FOLLOW_UPS
+from runtime.training.phrasing import FOLLOW_UPS
 from runtime.training.world import Scene, follow_up, random_scene, request_to_draw
 from tests.support.embedded import embedded
 
@@ -75,9 +76,15 @@ def test_a_request_in_full_is_no_wish(seed: int) -> None:
     assert in_full(FOLLOW_UPS, request_to_draw(scene, rng), before.caption) is None
 
 
-@given(st.text(max_size=60), st.text(max_size=60))
-def test_whatever_is_said_is_taken(asked: str, shown: str) -> None:
-    assert in_full(FOLLOW_UPS, asked, shown) is None or asked.strip()
+WORDS = ("make it", "now", "three", "one", "on", "green", "a", "cats", "cat", "of them", "instead", "background",
+         "please", "draw", ".", "white", "above", "{1}", "\\", "\n")  # fmt: skip
+SAID = st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join) | st.text(max_size=60)
+
+
+@given(SAID, SAID | st.sampled_from([CAT, GRAPES, FOXES, PAIR]))
+def test_whatever_is_said_stays_or_becomes_a_request(asked: str, shown: str) -> None:
+    request = in_full(FOLLOW_UPS, asked, shown)
+    assert request is None or re.fullmatch(r"draw .+ on an? \w+ background", request, re.DOTALL)
 
 
 def test_the_model_that_ships_has_the_rules() -> None:

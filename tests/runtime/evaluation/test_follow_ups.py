@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from runtime.engine.request import Part
+from runtime.engine.request import Part, TextPart
 from runtime.evaluation.follow_ups import changes, follow_up_in_conversation
-from runtime.training.package import FOLLOW_UPS
+from runtime.training.phrasing import FOLLOW_UPS
 from runtime.training.world import Scene
 
 
@@ -32,7 +32,7 @@ class Card:
         return SimpleNamespace(follow_ups=self.follow_ups)
 
     def ask(self, recipe: str, parts: Sequence[tuple[Part, ...]]) -> list[Any]:
-        words = [getattr(turn[0], "text") for turn in parts]  # noqa: B009
+        words = [part.text for (part,) in parts if isinstance(part, TextPart)]
         self.asked.append(words)
         texts = [SimpleNamespace(name="text", text=said.removeprefix("draw ")) for said in words]
         return [SimpleNamespace(recipe=recipe, slots=(text,)) for text in texts]
@@ -43,8 +43,8 @@ class Card:
 
 
 def test_in_a_conversation_the_wish_is_put_in_full_behind_what_was_drawn() -> None:
-    card = Card()
-    follow_up_in_conversation(card)  # type: ignore[arg-type]
+    card: Any = Card()
+    follow_up_in_conversation(card)
     expected = changes(12, random.Random(5))
     before, then = card.asked
     assert before == [f"draw {scene.caption}" for scene, _, _ in expected]
@@ -53,6 +53,6 @@ def test_in_a_conversation_the_wish_is_put_in_full_behind_what_was_drawn() -> No
 
 
 def test_a_model_without_rules_is_not_judged() -> None:
-    card = Card(follow_ups=None)
-    follow_up_in_conversation(card)  # type: ignore[arg-type]
+    card: Any = Card(follow_ups=None)
+    follow_up_in_conversation(card)
     assert not card.asked

@@ -178,8 +178,8 @@ def test_a_wish_about_the_last_picture_is_put_in_full(before: list[Turn]) -> Non
     turns, request = [*before, user(TextPart("make it two"))], TextPart("draw two cats on a red background")
     task = choose_task(WISHING, turns, asking(), "make it two")
     assert (task.recipe.name, task.turns) == ("text_to_image", (user(request),))
-    for others in ({"recipe": "text_and_image_to_image"}, {"output": ["text"]}):
-        assert choose_task(WISHING, turns, asking(**others), "make it two").turns[-1].parts[-1] != request  # type: ignore[arg-type]
+    for others in (asking(recipe="text_and_image_to_image"), asking(["text"])):
+        assert choose_task(WISHING, turns, others, "make it two").turns[-1].parts[-1] != request
     assert choose_task(TALKING_MODEL, turns, asking(), "make it two").turns == tuple(turns)
 
 
