@@ -10,6 +10,7 @@ import msgspec
 
 ANSWER = "answer"
 PLACE = re.compile(r"{([^{}]*)}")  # in a claim: {answer}, {1}, {a question}
+LONGEST = 400  # characters of what a pattern is held against
 FORMS = ("", "one", "many", "a")  # of a word in a follow-up
 
 
@@ -45,8 +46,8 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 def asked_as(pattern: str, question: str) -> re.Match[str] | None:
-    """Whether a question is of a form, however it is written."""
-    return re.fullmatch(pattern, question.strip().lower())
+    """Whether a question is of a form, however it is written. A long one is of none: patterns may take its square."""
+    return re.fullmatch(pattern, question.strip().lower()) if len(question) <= LONGEST else None
 
 
 def _num_groups(pattern: str) -> int:

@@ -82,3 +82,9 @@ def test_however_a_question_is_written_it_is_of_its_form() -> None:
     assert found is not None
     assert found[1] == "red"
     assert asked_as("is it", "is it red") is None
+
+
+def test_what_is_long_is_of_no_form_and_takes_no_time() -> None:
+    assert asked_as(".*", "a" * 400) is not None
+    assert asked_as(".*", "a" * 401) is None
+    assert asked_as("(?:a ?)*(?:a ?)*b", "a " * 15_000) is None  # for hours
